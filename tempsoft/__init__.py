@@ -1,0 +1,4 @@
+"""Softmax with temperature, and draws from logits."""
+
+from ._version import __version__
+from .reference import *

@@ -1,0 +1,233 @@
+"""Every check of an argument and every error text, for the kernels and the reference alike.
+
+Promises: whatever passes here is safe to compute with, and nothing has been written when a check
+fails. A bad value is a ``ValueError``, a bad type a ``TypeError``; both say what was given, what is
+allowed and, where it applies, the first bad row. Leaves the arithmetic on logits to others.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_FLOATS = {"float16": np.float32, "bfloat16": np.float32, "float32": np.float32, "float64": np.float64}
+_ALLOWED = "allowed are float16, bfloat16, float32 and float64, and bool and integers, which count as float64"
+
+
+class Rows(NamedTuple):
+    """Logits and temperatures that passed the checks.
+
+    ``logits`` has its categories on the last axis and keeps its own dtype; ``temperature`` is a float64 array
+    that broadcasts to ``batch_shape``. ``dtype`` is that of a probability, ``working`` that of the arithmetic
+    and of a reduction's result.
+    """
+
+    logits: np.ndarray
+    temperature: np.ndarray
+    batch_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    working: np.dtype[Any]
+
+    @property
+    def n_categories(self) -> int:
+        return self.logits.shape[-1]
+
+
+def plain_array(value: Any, name: str) -> np.ndarray:
+    """`value` as a plain ndarray, without stripping a wrapper of its meaning."""
+    if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
+        kind = type(value).__name__
+        if isinstance(value, np.ma.MaskedArray):
+            raise TypeError(f"{name} is a {kind}, whose mask would be lost; fill it first: {name}.filled(-numpy.inf)")
+        raise TypeError(f"{name} is a {kind}, whose meaning would be lost; pass numpy.asarray({name})")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} does not make an array: {error}") from None
+
+
+def integer(value: Any, name: str) -> int:
+    """`value` as an int; floats and strings are a TypeError."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
+
+
+def result_axis(axis: Any, ndim: int) -> int:
+    """`axis` as an int, checked against the logits' number of dimensions and otherwise left as it was.
+
+    A negative axis counts from the end in the result as well, where parameters may have put axes in front.
+    """
+    axis = integer(axis, "axis")
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim, "logits" if ndim else "logits has no axis of categories")
+    return axis
+
+
+def rows(logits: Any, temperature: Any, axis: Any) -> Rows:
+    """Check logits, temperature and axis, and lay the categories last."""
+    array = plain_array(logits, "logits")
+    working = working_dtype(array.dtype)
+    array = np.moveaxis(array, result_axis(axis, array.ndim), -1)
+    dtype = array.dtype.newbyteorder("=") if array.dtype.name in _FLOATS else working
+    temperatures = real_array(temperature, "temperature")
+    try:
+        batch_shape = np.broadcast_shapes(array.shape[:-1], temperatures.shape)
+    except ValueError:
+        raise ValueError(
+            f"temperature has shape {temperatures.shape}, which does not broadcast "
+            f"with the batch shape {array.shape[:-1]} of the logits"
+        ) from None
+    refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
+    return Rows(array, temperatures, batch_shape, dtype, np.dtype(working))
+
+
+def with_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """`shape`, whose categories are last, with that axis moved to where the result has it."""
+    *batch, n_categories = shape
+    batch.insert(axis if axis >= 0 else len(shape) + axis, n_categories)
+    return tuple(batch)
+
+
+def working_dtype(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """float32 for float16, bfloat16 and float32 logits; float64 for float64, integers and bool."""
+    if dtype.kind in "biu":
+        return np.float64
+    try:
+        return _FLOATS[dtype.name]
+    except KeyError:
+        raise TypeError(f"logits has dtype {dtype}; {_ALLOWED}") from None
+
+
+def real_array(value: Any, name: str) -> np.ndarray:
+    """`value` as a float64 array; complex, object, str, longdouble are a TypeError."""
+    array = plain_array(value, name)
+    if array.dtype.kind not in "biu" and array.dtype.name not in _FLOATS:
+        raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def refuse(bad: np.ndarray, values: np.ndarray, batch_shape: tuple[int, ...], rule: str) -> None:
+    """Raise a ValueError naming the first row of the batch, in C order, in which `bad` holds."""
+    if bad.any():
+        where = np.broadcast_to(bad, np.broadcast_shapes(bad.shape, batch_shape))
+        first = int(where.argmax()) if where.size else 0
+        value = np.broadcast_to(values, where.shape).flat[first] if where.size else values[bad][0]
+        raise ValueError(f"{rule}, got {value} at row {first}")
+
+
+def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+    """`out` if it can take a result of this shape and dtype, or a new array where it is None."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if type(out) not in (np.ndarray, np.memmap):
+        raise TypeError(f"out must be a numpy.ndarray, got {type(out).__name__}")
+    if out.dtype.name not in _FLOATS or not np.can_cast(dtype, out.dtype, "safe"):
+        raise TypeError(f"out has dtype {out.dtype}; allowed are {dtype} and wider float dtypes")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, the result has shape {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only")
+    return out
+
+
+def number_of_samples(num_samples: Any) -> int | None:
+    if num_samples is None:
+        return None
+    count = integer(num_samples, "num_samples")
+    if count < 0:
+        raise ValueError(f"num_samples must be >= 0 or None, got {count}")
+    return count
+
+
+def non_negative(value: Any, name: str) -> int:
+    count = integer(value, name)
+    if not 0 <= count < 2**63:
+        raise ValueError(f"{name} must be in [0, 2**63), got {count}")
+    return count
+
+
+def block_of_uniforms(rows: Any, num_samples: Any, first_row: Any) -> tuple[int, int, int]:
+    rows = non_negative(rows, "rows")
+    num_samples = non_negative(num_samples, "num_samples")
+    first_row = non_negative(first_row, "first_row")
+    if first_row + rows >= 2**63:
+        raise ValueError(f"first_row + rows must be below 2**63, got {first_row} + {rows}")
+    return rows, num_samples, first_row
+
+
+def workers(value: Any) -> int | None:
+    """A number of workers: None, -1 (every CPU this process may use) or at least 1."""
+    if value is None:
+        return None
+    count = integer(value, "workers")
+    if count != -1 and count < 1:
+        raise ValueError(f"workers must be None, -1 or >= 1, got {count}")
+    return count
+
+
+def uniform_numbers(u: Any, batch_shape: tuple[int, ...], num_samples: int | None) -> np.ndarray:
+    """`u` as float64 of the batch shape, or batch shape + (num_samples,), every number in [0, 1)."""
+    array = real_array(u, "u")
+    shape = batch_shape if num_samples is None else (*batch_shape, num_samples)
+    if array.shape != shape:
+        kind = "the batch shape" if num_samples is None else "the batch shape + (num_samples,)"
+        raise ValueError(f"u has shape {array.shape}, it must have {kind}, {shape}")
+    bad = ~((array >= 0) & (array < 1))
+    if bad.any():
+        first = int(bad.argmax())
+        row = first if num_samples is None else first // num_samples
+        raise ValueError(f"u must be in [0, 1) and not NaN, got {array.flat[first]} at row {row}")
+    return array
+
+
+def invalid_rows(on_invalid: Any) -> bool:
+    """True where an invalid row raises, False where it is marked."""
+    if on_invalid not in ("raise", "mark"):
+        raise ValueError(f"on_invalid must be 'raise' or 'mark', got {on_invalid!r}")
+    return bool(on_invalid == "raise")
+
+
+def refuse_row(logits: np.ndarray, row: int) -> None:
+    """Raise the ValueError for an invalid row of a draw; `logits` is that row."""
+    if np.isnan(logits.astype(np.float64)).any():
+        reason = "it contains NaN"
+    else:
+        reason = "all its logits are -inf"
+    raise ValueError(f"row {row} has no distribution to draw from: {reason}; on_invalid='mark' gives -1 in such rows")
+
+
+def refuse_no_categories(rows: Rows) -> None:
+    """Raise the ValueError for a draw from rows of no categories, if there are any rows."""
+    if rows.n_categories == 0 and 0 not in rows.batch_shape:
+        raise ValueError("logits has no categories (n = 0), nothing can be drawn; at least 1 is needed")
+
+
+def seed(rng: Any) -> int:
+    """The seed in [0, 2**64) that `rng` stands for; a Generator and a BitGenerator advance, the rest do not."""
+    if rng is None:
+        rng = np.random.SeedSequence()
+    if isinstance(rng, np.random.SeedSequence):
+        return int(rng.generate_state(1, np.uint64)[0])
+    if isinstance(rng, np.random.BitGenerator):
+        rng = np.random.Generator(rng)
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(0, 2**64, dtype=np.uint64))
+    try:
+        value = operator.index(rng)
+    except TypeError:
+        raise TypeError(
+            "rng must be None, an integer, a numpy.random.SeedSequence, Generator or BitGenerator, "
+            f"got {rng!r} of type {type(rng).__name__}"
+        ) from None
+    if not 0 <= value < 2**64:
+        raise ValueError(f"rng as an integer seed must be in [0, 2**64), got {value}")
+    return value
+
+
+def one_source(rng: Any, u: Any) -> None:
+    if rng is not None and u is not None:
+        raise ValueError("rng and u were both given; allowed is at most one, as u replaces the numbers made from rng")
