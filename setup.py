@@ -1,0 +1,62 @@
+"""Build the one extension: the compiled face and the kernels of every instruction set, all at the compiler's baseline.
+
+Environment variables: TEMPSOFT_WERROR=1 makes warnings errors, TEMPSOFT_DEBUG=1 builds without optimisation,
+TEMPSOFT_SANITIZE=address,undefined and TEMPSOFT_COVERAGE=1 do what they say, TEMPSOFT_EMULATE_AVX512=1 builds the AVX-512
+kernels for a CPU with AVX2, through SIMDe's headers, to test them there.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+KERNEL = Path("tempsoft/kernel")
+SOURCES = ["dispatch.c", "philox.c", "isa_scalar.c", "isa_avx2.c", "isa_avx512.c"]
+
+
+def switch(name: str) -> str:
+    value = os.environ.get(f"TEMPSOFT_{name}", "")
+    return "" if value == "0" else value
+
+
+def flags() -> tuple[list[str], list[str]]:
+    """(compile, link) arguments."""
+    if sys.platform == "win32":
+        return ["/O2", "/fp:precise", "/std:c11"], []
+    # the order of operations is part of the result: no contraction, and never -ffast-math
+    compiler = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+    linker = []
+    if switch("DEBUG"):
+        compiler += ["-O0", "-g"]
+    if switch("WERROR"):
+        compiler += ["-Wall", "-Wextra", "-Werror"]
+    if sanitizers := switch("SANITIZE"):
+        compiler += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-g"]
+        linker += [f"-fsanitize={sanitizers}"]
+    if switch("COVERAGE"):
+        compiler += ["--coverage", "-O0"]
+        linker += ["--coverage"]
+    return compiler, linker
+
+
+compile_args, link_args = flags()
+macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
+if switch("EMULATE_AVX512"):
+    macros.append(("TEMPSOFT_EMULATE_AVX512", "1"))
+
+setup(
+    ext_modules=cythonize(
+        Extension(
+            "tempsoft._kernels",
+            sources=["tempsoft/_kernels.pyx", *(str(KERNEL / name) for name in SOURCES)],
+            depends=[str(path) for path in sorted(KERNEL.glob("*.h"))],
+            include_dirs=["tempsoft", numpy.get_include()],
+            define_macros=macros,
+            extra_compile_args=compile_args,
+            extra_link_args=link_args,
+        )
+    )
+)

@@ -1,0 +1,331 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The compiled face of kernel/: gufuncs, a direct path for small plain calls, Philox, and the choice of instruction set.
+
+Decides nothing: arguments were checked by arguments.py, or are plain enough here to need no check. bfloat16 comes as its
+bits, in uint16, because NumPy knows that type only through an extension.
+"""
+
+import numpy
+
+cimport numpy as np
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport intptr_t, uint64_t
+from libc.stdlib cimport free
+
+from numpy.random cimport bitgen_t
+
+np.import_array()
+np.import_umath()
+
+
+cdef extern from "kernel/plan.h" nogil:
+    ctypedef enum ts_type:
+        TS_F16
+        TS_BF16
+        TS_F32
+        TS_F64
+
+    ctypedef struct ts_vector:
+        char *data
+        intptr_t stride
+        ts_type type
+
+    ctypedef struct ts_rows:
+        intptr_t n_rows, n_categories, n_draws
+        ts_vector logits, out, u, index, log_prob
+        const char *temperature
+        intptr_t logits_step, temperature_step, out_step, u_step, index_step, log_prob_step
+
+    ctypedef enum ts_function:
+        TS_SOFTMAX
+        TS_LOG_SOFTMAX
+        TS_LOGSUMEXP
+        TS_DRAW
+
+    ctypedef struct ts_kernels:
+        const char *name
+        void (*functions[4][2])(const ts_rows *rows, double *scratch) noexcept nogil
+        uint64_t *n_calls
+
+    size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws)
+    const ts_kernels *ts_kernels_at(int i)
+    int ts_is_supported(const ts_kernels *kernels)
+    const ts_kernels *ts_active
+
+cdef extern from "kernel/scratch.h" nogil:
+    double *ts_allocate(size_t n_doubles)
+    int ts_take_out_of_memory()
+    int ts_fail_allocations
+
+cdef extern from "kernel/philox.h" nogil:
+    void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, intptr_t n_columns, double *out)
+
+
+# ---- calling a kernel ----------------------------------------------------------------------------------------------
+
+cdef enum: STACK_DOUBLES = 3600  # scratch of a row of one block, where no draw is one of many
+
+
+cdef void run(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
+    """Call the kernel with the scratch memory it needs; without memory, leave it to `ts_take_out_of_memory`."""
+    cdef double stack[STACK_DOUBLES]
+    cdef double *memory = stack
+    cdef size_t n_doubles = ts_scratch_doubles(rows.n_categories, rows.n_draws)
+    if n_doubles > STACK_DOUBLES:
+        memory = ts_allocate(n_doubles)
+        if memory == NULL:
+            return
+    ts_active.functions[<int>which][is_double](rows, memory)
+    if memory != stack:
+        free(memory)
+
+
+# ---- gufuncs -------------------------------------------------------------------------------------------------------
+
+ctypedef struct loop_kind:
+    ts_function which
+    bint is_double, has_log_prob
+    ts_type logits, out
+
+
+cdef void map_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
+    """(n),()->(n) and (n),()->(): logits, temperature -> out"""
+    cdef loop_kind *kind = <loop_kind *>data
+    cdef ts_rows rows
+    rows.n_rows, rows.n_categories, rows.n_draws = dimensions[0], dimensions[1], 0
+    rows.logits = ts_vector(args[0], steps[3], kind.logits)
+    rows.temperature = args[1]
+    rows.out = ts_vector(args[2], 0 if kind.which == TS_LOGSUMEXP else steps[4], kind.out)
+    rows.logits_step, rows.temperature_step, rows.out_step = steps[0], steps[1], steps[2]
+    run(kind.which, kind.is_double, &rows)
+
+
+cdef void draw_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
+    """(n),(),(m)->(m) and (n),(),(m)->(m),(m): logits, temperature, u -> index, log-probability"""
+    cdef loop_kind *kind = <loop_kind *>data
+    cdef int n_args = 5 if kind.has_log_prob else 4
+    cdef ts_rows rows
+    rows.n_rows, rows.n_categories, rows.n_draws = dimensions[0], dimensions[1], dimensions[2]
+    rows.logits = ts_vector(args[0], steps[n_args], kind.logits)
+    rows.temperature = args[1]
+    rows.u = ts_vector(args[2], steps[n_args + 1], TS_F64)
+    rows.index = ts_vector(args[3], steps[n_args + 2], TS_F64)
+    rows.log_prob = ts_vector(NULL, 0, kind.out)
+    rows.logits_step, rows.temperature_step, rows.u_step, rows.index_step = steps[0], steps[1], steps[2], steps[3]
+    if kind.has_log_prob:
+        rows.log_prob = ts_vector(args[4], steps[n_args + 3], kind.out)
+        rows.log_prob_step = steps[4]
+    run(TS_DRAW, kind.is_double, &rows)
+
+
+# A gufunc keeps pointers to these for the life of the process.
+cdef enum: MAX_LOOPS = 32
+cdef loop_kind kinds[MAX_LOOPS]
+cdef void *kind_pointers[MAX_LOOPS]
+cdef np.PyUFuncGenericFunction loops[MAX_LOOPS]
+cdef char loop_types[MAX_LOOPS * 5]
+cdef int n_loops = 0, n_loop_types = 0
+
+# dtype character: type in the kernels, whether the arithmetic is float64. "H", uint16, carries bfloat16.
+_TYPES = {"e": (TS_F16, False), "H": (TS_BF16, False), "f": (TS_F32, False), "d": (TS_F64, True)}
+
+
+cdef object make_gufunc(bytes name, ts_function which, list signatures, bytes core):
+    """A gufunc with a loop for each signature such as ("fd", "f")."""
+    global n_loops, n_loop_types
+    cdef int first = n_loops, first_type = n_loop_types
+    cdef loop_kind *kind
+    for operands, results in signatures:
+        kind = &kinds[n_loops]
+        kind.which = which
+        kind.logits, kind.is_double = _TYPES[operands[0]]
+        kind.has_log_prob = which == TS_DRAW and len(results) == 2
+        kind.out = _TYPES[results[len(results) - 1]][0] if which != TS_DRAW or kind.has_log_prob else TS_F64
+        kind_pointers[n_loops] = kind
+        loops[n_loops] = <np.PyUFuncGenericFunction>draw_loop if which == TS_DRAW else <np.PyUFuncGenericFunction>map_loop
+        for character in operands + results:
+            loop_types[n_loop_types] = numpy.dtype(character).num
+            n_loop_types += 1
+        n_loops += 1
+    _kept_alive.append((name, core))
+    return np.PyUFunc_FromFuncAndDataAndSignature(
+        &loops[first], &kind_pointers[first], &loop_types[first_type], len(signatures), len(operands), len(results),
+        np.PyUFunc_None, name, b"", 0, core)
+
+
+_kept_alive = []
+_INDEX = numpy.dtype(numpy.int64).char
+_MAPS = [("ed", "e"), ("ed", "f"), ("Hd", "H"), ("Hd", "f"), ("fd", "f"), ("dd", "d")]
+_REDUCTIONS = [("ed", "f"), ("Hd", "f"), ("fd", "f"), ("dd", "d")]
+_DRAWS = [("edd", _INDEX), ("Hdd", _INDEX), ("fdd", _INDEX), ("ddd", _INDEX)]
+_DRAWS_WITH = [("edd", _INDEX + "f"), ("Hdd", _INDEX + "f"), ("fdd", _INDEX + "f"), ("ddd", _INDEX + "d")]
+softmax = make_gufunc(b"softmax", TS_SOFTMAX, _MAPS, b"(n),()->(n)")
+log_softmax = make_gufunc(b"log_softmax", TS_LOG_SOFTMAX, _MAPS, b"(n),()->(n)")
+logsumexp = make_gufunc(b"logsumexp", TS_LOGSUMEXP, _REDUCTIONS, b"(n),()->()")
+draw = make_gufunc(b"draw", TS_DRAW, _DRAWS, b"(n),(),(m)->(m)")
+draw_with_log_prob = make_gufunc(b"draw_with_log_prob", TS_DRAW, _DRAWS_WITH, b"(n),(),(m)->(m),(m)")
+
+
+def call(gufunc, operands, out, signature):
+    """`gufunc` into the arrays `out`, with exactly the loop whose dtype characters are `signature`; MemoryError where
+    it had no scratch memory."""
+    gufunc(*operands, out=out, signature=signature)
+    if ts_take_out_of_memory():
+        raise MemoryError("no memory for the scratch space of a row")
+
+
+# ---- the direct path -----------------------------------------------------------------------------------------------
+
+cdef enum: DIRECT_SIZE = 1 << 16  # logits; more are worth slicing, so that Ctrl-C is answered and the GIL let go
+
+
+cdef bint is_direct(object logits, object temperature, double *t) noexcept:
+    """Whether both are so plain that no check is needed: a small C-contiguous float array and a Python number."""
+    if not np.PyArray_CheckExact(logits):
+        return False
+    cdef np.ndarray array = <np.ndarray>logits
+    cdef int number = np.PyArray_TYPE(array)
+    if number != np.NPY_FLOAT and number != np.NPY_DOUBLE:
+        return False
+    if type(temperature) is not float:
+        if type(temperature) is not int or not -1000 < temperature < 1000:
+            return False
+    t[0] = temperature
+    return (t[0] >= 0 and np.PyArray_NDIM(array) > 0 and 0 < np.PyArray_SIZE(array) <= DIRECT_SIZE
+            and np.PyArray_CHKFLAGS(array, np.NPY_ARRAY_CARRAY_RO) and np.PyArray_ISNOTSWAPPED(array))
+
+
+cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarray out, np.ndarray u):
+    """The kernel on all rows at once. `u` is None where nothing is drawn."""
+    cdef ts_rows rows
+    cdef bint is_double = np.PyArray_TYPE(logits) == np.NPY_DOUBLE
+    cdef ts_type number = TS_F64 if is_double else TS_F32
+    cdef intptr_t size = 8 if is_double else 4
+    rows.n_categories = np.PyArray_DIM(logits, np.PyArray_NDIM(logits) - 1)
+    rows.n_rows = np.PyArray_SIZE(logits) // rows.n_categories
+    rows.n_draws = 0
+    rows.logits = ts_vector(np.PyArray_BYTES(logits), size, number)
+    rows.logits_step = size * rows.n_categories
+    rows.temperature, rows.temperature_step = <const char *>t, 0
+    if which == TS_DRAW:
+        rows.n_draws = np.PyArray_SIZE(u) // rows.n_rows
+        rows.u = ts_vector(np.PyArray_BYTES(u), 8, TS_F64)
+        rows.index = ts_vector(np.PyArray_BYTES(out), 8, TS_F64)
+        rows.u_step = rows.index_step = 8 * rows.n_draws
+        rows.log_prob = ts_vector(NULL, 0, number)
+    else:
+        rows.out = ts_vector(np.PyArray_BYTES(out), 0 if which == TS_LOGSUMEXP else size, number)
+        rows.out_step = size if which == TS_LOGSUMEXP else rows.logits_step
+    run(which, is_double, &rows)
+    if ts_take_out_of_memory():
+        raise MemoryError("no memory for the scratch space of a row")
+
+
+cdef object direct(ts_function which, object logits, object temperature):
+    cdef double t
+    if not is_direct(logits, temperature, &t):
+        return None
+    cdef np.ndarray array = <np.ndarray>logits
+    cdef int n_axes = np.PyArray_NDIM(array) - (which == TS_LOGSUMEXP)
+    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.PyArray_TYPE(array), 0)
+    run_direct(which, array, &t, out, None)
+    return out if n_axes else out[()]
+
+
+def softmax_direct(logits, temperature):
+    """softmax over the last axis of a small plain array, or None where it is not one."""
+    return direct(TS_SOFTMAX, logits, temperature)
+
+
+def log_softmax_direct(logits, temperature):
+    """As softmax_direct."""
+    return direct(TS_LOG_SOFTMAX, logits, temperature)
+
+
+def logsumexp_direct(logits, temperature):
+    """As softmax_direct."""
+    return direct(TS_LOGSUMEXP, logits, temperature)
+
+
+def sample_direct(logits, temperature, uint64_t seed, uint64_t first_row):
+    """One draw from each row of a small plain array, or None where it is not one or a row is invalid."""
+    cdef double t
+    if not is_direct(logits, temperature, &t):
+        return None
+    cdef np.ndarray array = <np.ndarray>logits
+    cdef int n_axes = np.PyArray_NDIM(array) - 1
+    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_INT64, 0)
+    cdef np.ndarray u = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_DOUBLE, 0)
+    cdef np.npy_intp i, n_rows = np.PyArray_SIZE(out)
+    cdef np.int64_t *indices = <np.int64_t *>np.PyArray_DATA(out)
+    ts_uniforms(seed, first_row, n_rows, 1, <double *>np.PyArray_DATA(u))
+    run_direct(TS_DRAW, array, &t, out, u)
+    for i in range(n_rows):
+        if indices[i] < 0:
+            return None
+    return out if n_axes else out[()]
+
+
+# ---- uniforms ------------------------------------------------------------------------------------------------------
+
+def uniforms(uint64_t seed, uint64_t first_row, np.npy_intp n_rows, np.npy_intp n_columns):
+    """Numbers first_row ... first_row + n_rows of the Philox streams of keys (seed, 0 ... n_columns - 1)."""
+    cdef np.npy_intp[2] shape = [n_rows, n_columns]
+    cdef np.ndarray out = np.PyArray_EMPTY(2, shape, np.NPY_DOUBLE, 0)
+    cdef double *numbers = <double *>np.PyArray_DATA(out)
+    with nogil:
+        ts_uniforms(seed, first_row, n_rows, n_columns, numbers)
+    return out
+
+
+def next_uint64(bit_generator):
+    """What Generator(bit_generator).integers(0, 2**64, dtype=uint64) returns, at a tenth of its price."""
+    cdef bitgen_t *generator = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
+    with bit_generator.lock:
+        return generator.next_uint64(generator.state)
+
+
+# ---- instruction sets ----------------------------------------------------------------------------------------------
+
+def supported_isas():
+    """Names of the instruction sets built and supported here, the most preferred first."""
+    names = []
+    cdef int i = 0
+    while ts_kernels_at(i) != NULL:
+        if ts_is_supported(ts_kernels_at(i)):
+            names.append(ts_kernels_at(i).name.decode())
+        i += 1
+    return tuple(names)
+
+
+def isa():
+    """The instruction set in use."""
+    return ts_active.name.decode()
+
+
+def set_isa(name):
+    """Use another instruction set, in the whole process: for tests and comparisons."""
+    global ts_active
+    cdef int i = 0
+    while ts_kernels_at(i) != NULL:
+        if ts_is_supported(ts_kernels_at(i)) and ts_kernels_at(i).name.decode() == name:
+            ts_active = ts_kernels_at(i)
+            return
+        i += 1
+    raise ValueError(f"unknown or unsupported instruction set {name!r}; available here: {', '.join(supported_isas())}")
+
+
+def calls():
+    """How many times the kernels of each instruction set were called."""
+    counts = {}
+    cdef int i = 0
+    while ts_kernels_at(i) != NULL:
+        counts[ts_kernels_at(i).name.decode()] = ts_kernels_at(i).n_calls[0]
+        i += 1
+    return counts
+
+
+def fail_allocations(bint fail):
+    """Whether the allocation of scratch memory fails from now on: for tests."""
+    global ts_fail_allocations
+    ts_fail_allocations = fail

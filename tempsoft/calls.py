@@ -1,0 +1,85 @@
+"""From checked rows to calls of a kernel: slices, dtypes that the kernels do not take, overlap of input and output.
+
+Promises the same values for any layout, byte order and alignment, with no copy of more than a slice unless `out`
+overlaps the input without being it. Leaves the arithmetic to the kernels and the checks to arguments.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import _kernels
+from .arguments import Rows
+from .workers import Index, for_each_slice, resolve
+
+# operands past logits and temperature, for the slice of this index, first row and batch shape
+Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
+
+
+def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: Any) -> None:
+    """`gufunc` of every row into `target`, whose categories, if it has them, are last."""
+    logits, temperature = broadcast(rows)
+    if not _is_same(logits, target) and np.may_share_memory(logits, target):
+        logits = logits.copy()
+    if np.may_share_memory(temperature, target):
+        temperature = temperature.copy()
+    rows = rows._replace(logits=logits, temperature=temperature)
+    result = "f" if rows.working == np.float32 and target.dtype != rows.dtype else character(target.dtype)
+    run(gufunc, rows, (target,), result, workers)
+
+
+def run(
+    gufunc: np.ufunc,
+    rows: Rows,
+    outputs: tuple[np.ndarray, ...],
+    results: str,
+    workers: Any,
+    extra: Extra | None = None,
+    numbers_per_row: int = 0,
+) -> None:
+    """`gufunc` over slices of broadcast rows into `outputs`, with the loop that gives dtype characters `results`."""
+    logits, temperature = broadcast(rows)
+    outputs = tuple(_bits(array) for array in outputs)
+
+    def task(index: Index, first_row: int) -> None:
+        part = _plain(logits[index], rows)
+        others = extra(index, first_row, part.shape[:-1]) if extra else ()
+        signature = f"{character(part.dtype)}d{'d' * len(others)}->{results}"
+        _kernels.call(gufunc, (_bits(part), temperature[index], *others), tuple(a[index] for a in outputs), signature)
+
+    for_each_slice(task, rows.batch_shape, max(rows.n_categories, numbers_per_row), resolve(workers))
+
+
+def broadcast(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of the batch shape + (n,) and temperatures of the batch shape, as views."""
+    logits = np.broadcast_to(rows.logits, (*rows.batch_shape, rows.n_categories))
+    return logits, np.broadcast_to(rows.temperature, rows.batch_shape)
+
+
+def character(dtype: np.dtype[Any]) -> str:
+    """The kernels' name of a dtype: its character, and that of uint16 for bfloat16, which travels as its bits."""
+    return "H" if dtype.name == "bfloat16" else dtype.char
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
+
+
+def _plain(part: np.ndarray, rows: Rows) -> np.ndarray:
+    """A slice of logits as the kernels take it: itself, or a copy that is aligned, native and floating."""
+    if part.dtype == rows.dtype and part.dtype.isnative and part.flags.aligned:
+        return part
+    return part.astype(rows.dtype)
+
+
+def _is_same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether both are the same view of the same memory, so that each row is read before it is written."""
+    return (
+        a.dtype == b.dtype
+        and a.shape == b.shape
+        and a.strides == b.strides
+        and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    )

@@ -1,0 +1,84 @@
+/* The entry points: a batch of rows through the row or the column kernels. For REAL, by inclusion. */
+
+/* How a function takes one row, and a tile of columns. */
+typedef void (*R(row_function))(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
+                                const R(scratch) * s);
+typedef int (*R(tile_function))(R(tile) * tile, const R(scratch) * s);
+
+#if TS_REAL == 64 /* used by both */
+static inline ts_vector step_to(const ts_vector *v, intptr_t step, intptr_t i) {
+    return (ts_vector){v->data + step * i, v->stride, v->type};
+}
+
+static inline double temperature_of(const ts_rows *rows, intptr_t i) {
+    return *(const double *)(rows->temperature + rows->temperature_step * i);
+}
+#endif
+
+/* Rows first ... first + TILE as columns of a tile; 0 if they were declined. */
+static int R(try_tile)(const ts_rows *rows, intptr_t first, R(tile_function) of_tile, const R(scratch) * s) {
+    R(tile) t = {.n = rows->n_categories, .n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK};
+    const size_t n_numbers = (size_t)t.n_blocks * TILE;
+    t.x = rows->logits.data + first * (intptr_t)sizeof(REAL);
+    t.x_stride = rows->logits.stride;
+    t.out = rows->out.data + first * (intptr_t)sizeof(REAL);
+    t.out_stride = rows->out.stride;
+    for (int c = 0; c < TILE; c++)
+        t.temperatures[c] = temperature_of(rows, first + c);
+    t.max = s->tile;
+    t.sum_hi = t.max + n_numbers;
+    t.sum_lo = t.sum_hi + n_numbers;
+    t.factor_hi = (REAL *)(t.sum_lo + n_numbers);
+    t.factor_lo = t.factor_hi + n_numbers;
+    t.factor_down = t.factor_lo + n_numbers;
+    return of_tile(&t, s);
+}
+
+static void R(for_each_row)(const ts_rows *rows, double *memory, R(row_function) of_row, R(tile_function) of_tile) {
+    const R(scratch) s = R(scratch_of)(memory, rows->n_categories, 0);
+    const ts_type plain = sizeof(REAL) == 4 ? TS_F32 : TS_F64;
+    const int has_columns = rows->logits_step == sizeof(REAL) && rows->out_step == sizeof(REAL) &&
+                            rows->logits.type == plain && rows->out.type == plain && rows->n_categories > 1 &&
+                            rows->logits.stride != sizeof(REAL);
+    for (intptr_t i = 0; i < rows->n_rows; i++) {
+        if (has_columns && rows->n_rows - i >= TILE && R(try_tile)(rows, i, of_tile, &s)) {
+            i += TILE - 1;
+            continue;
+        }
+        ts_vector row = step_to(&rows->logits, rows->logits_step, i), out = step_to(&rows->out, rows->out_step, i);
+        of_row(&row, rows->n_categories, temperature_of(rows, i), &out, &s);
+    }
+}
+
+static void R(softmax)(const ts_rows *rows, double *scratch) {
+    unsigned status = begin_call();
+    R(for_each_row)(rows, scratch, R(softmax_row), R(softmax_tile));
+    end_call(status);
+}
+
+static void R(log_softmax)(const ts_rows *rows, double *scratch) {
+    unsigned status = begin_call();
+    R(for_each_row)(rows, scratch, R(log_softmax_row), R(log_softmax_tile));
+    end_call(status);
+}
+
+static void R(logsumexp)(const ts_rows *rows, double *scratch) {
+    unsigned status = begin_call();
+    R(for_each_row)(rows, scratch, R(logsumexp_row), R(logsumexp_tile));
+    end_call(status);
+}
+
+static void R(draw)(const ts_rows *rows, double *scratch) {
+    unsigned status = begin_call();
+    const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
+    const R(scratch) s = R(scratch_of)(scratch, rows->n_categories, n_together);
+    for (intptr_t i = 0; i < rows->n_rows; i++) {
+        ts_vector row = step_to(&rows->logits, rows->logits_step, i), u = step_to(&rows->u, rows->u_step, i);
+        ts_vector index = step_to(&rows->index, rows->index_step, i);
+        ts_vector log_prob = rows->log_prob;
+        if (log_prob.data)
+            log_prob = step_to(&log_prob, rows->log_prob_step, i);
+        R(draw_row)(&row, rows->n_categories, temperature_of(rows, i), &u, &index, &log_prob, rows->n_draws, &s);
+    }
+    end_call(status);
+}

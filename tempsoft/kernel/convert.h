@@ -1,0 +1,87 @@
+/* A part of a row as contiguous REALs, and back: strides and the half types end here. For REAL, by inclusion.
+ *
+ * Plain rows are used where they lie; anything else goes through a buffer of one block, never a copy of a row.
+ */
+
+#if TS_REAL == 64 /* used by both */
+static inline uint16_t load_16(const char *p) { return *(const uint16_t *)p; }
+
+/* n halves of `type` at p, contiguous, to float32. */
+static void halves_to_f32(const uint16_t *p, ts_type type, intptr_t n, float *out) {
+    uint16_t padded[VF_LANES] = {0};
+    for (intptr_t i = 0; i < n; i += VF_LANES) {
+        const uint16_t *from = p + i;
+        if (n - i < VF_LANES) {
+            for (intptr_t k = 0; i + k < n; k++)
+                padded[k] = from[k];
+            from = padded;
+        }
+        vf_store_first(out + i, n - i, type == TS_F16 ? vf_load_f16(from) : vf_load_bf16(from));
+    }
+}
+
+static void halves_from_f32(const float *x, ts_type type, intptr_t n, uint16_t *out) {
+    uint16_t padded[VF_LANES];
+    for (intptr_t i = 0; i < n; i += VF_LANES) {
+        vf v = vf_load_first(x + i, n - i, vf_set1(0));
+        uint16_t *to = n - i < VF_LANES ? padded : out + i;
+        if (type == TS_F16)
+            vf_store_f16(to, v);
+        else
+            vf_store_bf16(to, v);
+        for (intptr_t k = 0; to == padded && i + k < n; k++)
+            out[i + k] = padded[k];
+    }
+}
+#endif
+
+static inline int R(is_plain)(const ts_vector *v) {
+    return v->stride == (intptr_t)sizeof(REAL) && v->type == (sizeof(REAL) == 4 ? TS_F32 : TS_F64);
+}
+
+/* Entries start ... start + n of v: where they lie, or in `buffer`. n <= TS_BLOCK. */
+static inline const REAL *R(load)(const ts_vector *v, intptr_t start, intptr_t n, REAL *buffer) {
+    const char *p = v->data + start * v->stride;
+    if (R(is_plain)(v))
+        return (const REAL *)p;
+#if TS_REAL == 32
+    if (v->type != TS_F32) {
+        uint16_t halves[TS_BLOCK];
+        const uint16_t *from = (const uint16_t *)p;
+        if (v->stride != sizeof *from) {
+            for (intptr_t i = 0; i < n; i++)
+                halves[i] = load_16(p + i * v->stride);
+            from = halves;
+        }
+        halves_to_f32(from, v->type, n, buffer);
+        return buffer;
+    }
+#endif
+    for (intptr_t i = 0; i < n; i++)
+        buffer[i] = *(const REAL *)(p + i * v->stride);
+    return buffer;
+}
+
+/* Where to put entries start ... start + n before R(store): in place, or `buffer`. */
+static inline REAL *R(place)(const ts_vector *v, intptr_t start, REAL *buffer) {
+    return R(is_plain)(v) ? (REAL *)(v->data + start * v->stride) : buffer;
+}
+
+/* Entries start ... start + n of v from x, which R(place) gave. */
+static inline void R(store)(const ts_vector *v, intptr_t start, intptr_t n, const REAL *x) {
+    char *p = v->data + start * v->stride;
+    if (R(is_plain)(v))
+        return;
+#if TS_REAL == 32
+    if (v->type != TS_F32) {
+        uint16_t halves[TS_BLOCK], *to = v->stride == sizeof *to ? (uint16_t *)p : halves;
+        halves_from_f32(x, v->type, n, to);
+        if (to == halves)
+            for (intptr_t i = 0; i < n; i++)
+                *(uint16_t *)(p + i * v->stride) = halves[i];
+        return;
+    }
+#endif
+    for (intptr_t i = 0; i < n; i++)
+        *(REAL *)(p + i * v->stride) = x[i];
+}

@@ -1,0 +1,205 @@
+/* Draws by inverse CDF in index order: u picks a block, a group of it, an entry of that. For REAL, by inclusion.
+ *
+ * At each level the fraction is taken of the level's own total, so sums of different roundings never meet and a rare
+ * last entry keeps its rate; what is left of u inside the chosen part is the fraction of the next level. A weight that
+ * would be 0 as a probability of the working precision is 0 here and never drawn.
+ */
+
+#if TS_REAL == 64 /* used by both */
+typedef struct {
+    intptr_t index;
+    double fraction; /* of what is chosen, in [0, 1) */
+} choice;
+
+/* The first entry whose cumulative sum exceeds fraction x total; the last of positive weight where rounding left none.
+ * -1 if the total is 0. */
+static choice choose(const double *cumulative, intptr_t n, double fraction) {
+    const double total = cumulative[n - 1], almost_1 = 0x1.fffffffffffffp-1;
+    if (!(total > 0))
+        return (choice){-1, 0.0};
+    double target = fraction * total;
+    if (!(target < total))
+        target = total * almost_1; /* the largest below the total */
+    intptr_t low = 0, high = n - 1; /* the answer is in low ... high */
+    while (low < high) {
+        intptr_t middle = low + (high - low) / 2;
+        if (cumulative[middle] > target)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    double before = low ? cumulative[low - 1] : 0.0;
+    double rest = (target - before) / (cumulative[low] - before);
+    return (choice){low, rest < almost_1 ? rest : almost_1};
+}
+#endif
+
+/* One block, ready for draws. */
+typedef struct {
+    const REAL *weights; /* of its entries, 0 where never drawn, padded to whole groups */
+    double *cumulative;  /* sums of the weights of each group, where `summed` says so */
+    double groups[TS_BLOCK / TS_GROUP]; /* sums of groups */
+    intptr_t n_groups;
+    uint32_t summed; /* one bit a group */
+} R(block);
+
+/* Weights that are not 0 as probabilities. */
+static void R(keep_drawable)(REAL *e, intptr_t n, R(factor) f) {
+    const VR smallest = V(set1)(SMALLEST_REAL), zero = V(set1)(0);
+    for (intptr_t i = 0; i < n; i += LANES) {
+        VR weight = V(load_first)(e + i, n - i, zero);
+        weight = V(select_ge)(R(probability)(weight, &f), smallest, weight, zero);
+        V(store_first)(e + i, n - i, weight);
+    }
+}
+
+/* Sums of 64 weights each, in double. */
+static void R(sum_groups)(R(block) * block) {
+    for (intptr_t g = 0; g < block->n_groups; g++) {
+        vd sums[PARTS];
+        for (int part = 0; part < PARTS; part++)
+            sums[part] = vd_set1(0);
+        for (int chunk = 0; chunk < 4; chunk++)
+            for (int piece = 0; piece < PIECES; piece++) {
+                VR e = V(load)(block->weights + g * TS_GROUP + chunk * 16 + piece * LANES);
+#if TS_REAL == 32
+                for (int part = 0; part < VF_LANES / VD_LANES; part++) {
+                    vd *sum = &sums[piece * (VF_LANES / VD_LANES) + part];
+                    *sum = vd_add(*sum, vf_part_to_vd(e, part));
+                }
+#else
+                sums[piece] = vd_add(sums[piece], e);
+#endif
+            }
+        block->groups[g] = fold(sums) + (g ? block->groups[g - 1] : 0.0);
+    }
+}
+
+/* Block b; `e` holds its exponentials or is NULL, and is then made again. */
+static void R(ready_block)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b, REAL *e,
+                           const R(scratch) * s) {
+    intptr_t length = block_length(plan, b), padded = (length + TS_GROUP - 1) / TS_GROUP * TS_GROUP;
+    if (plan->kind == TS_UNIFORM) {
+        const REAL *x = R(load)(row, b * TS_BLOCK, length, s->block);
+        e = s->weights;
+        R(fill_kept)(x, length, R(cut_in_block)(plan, b, x), 1, 0, e);
+    } else {
+        if (!e)
+            e = R(exp_again)(plan, row, b, s);
+        R(keep_drawable)(e, length, R(factor_of)(plan, b));
+    }
+    for (intptr_t i = length; i < padded; i++)
+        e[i] = 0;
+    block->weights = e;
+    block->cumulative = s->cumulative;
+    block->n_groups = padded / TS_GROUP;
+    block->summed = 0;
+    R(sum_groups)(block);
+}
+
+/* The entry of a block that a fraction of its weight falls on, or -1 where nothing in it can be drawn. */
+static intptr_t R(draw_in_block)(R(block) * block, double fraction) {
+    choice group = choose(block->groups, block->n_groups, fraction);
+    if (group.index < 0)
+        return -1;
+    double *cumulative = block->cumulative + group.index * TS_GROUP;
+    if (!(block->summed >> group.index & 1)) {
+        const REAL *weights = block->weights + group.index * TS_GROUP;
+        double sum = 0.0;
+        for (int i = 0; i < TS_GROUP; i++)
+            cumulative[i] = sum += (double)weights[i];
+        block->summed |= (uint32_t)1 << group.index;
+    }
+    return group.index * TS_GROUP + choose(cumulative, TS_GROUP, group.fraction).index;
+}
+
+/* Where block b has weight but no entry of it is drawable: the next block that has one, or else the last before it. */
+static intptr_t R(draw_near)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b,
+                             const R(scratch) * s) {
+    intptr_t step = 1, index = -1;
+    for (intptr_t other = b + 1; index < 0 && other >= 0; other += step) {
+        if (other == plan->n_blocks) {
+            step = -1;
+            other = b;
+            continue;
+        }
+        R(ready_block)(block, plan, row, other, NULL, s);
+        index = R(draw_in_block)(block, step > 0 ? 0.0 : 0x1.fffffffffffffp-1);
+        index = index < 0 ? index : index + other * TS_BLOCK;
+    }
+    return index;
+}
+
+static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
+    *(int64_t *)(index->data + i * index->stride) = value;
+}
+
+/* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: exponentials of an only block, or NULL. */
+static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vector *u, const ts_vector *index,
+                         intptr_t first, intptr_t n, REAL *e, const R(scratch) * s) {
+    R(block) block;
+    for (intptr_t b = 0; b < plan->n_blocks; b++)
+        s->first_draw[b] = -1;
+    for (intptr_t i = 0; i < n; i++) {
+        double number = *(const double *)(u->data + (first + i) * u->stride);
+        choice chosen = {0, number};
+        if (plan->n_blocks > 1)
+            chosen = choose(s->block_cumulative, plan->n_blocks, number);
+        R(put_draw)(index, first + i, -1);
+        if (chosen.index < 0) /* only where somebody changed the row meanwhile; so below */
+            continue;
+        s->fraction[i] = chosen.fraction;
+        s->next_draw[i] = s->first_draw[chosen.index];
+        s->first_draw[chosen.index] = i;
+    }
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        if (s->first_draw[b] < 0)
+            continue;
+        R(ready_block)(&block, plan, row, b, e, s);
+        int is_empty = !(block.groups[block.n_groups - 1] > 0);
+        intptr_t instead = is_empty ? R(draw_near)(&block, plan, row, b, s) : -1;
+        for (intptr_t i = s->first_draw[b]; i >= 0; i = s->next_draw[i]) {
+            intptr_t at = is_empty ? instead : b * TS_BLOCK + R(draw_in_block)(&block, s->fraction[i]);
+            R(put_draw)(index, first + i, at);
+        }
+    }
+}
+
+static void R(put_log_probs)(const ts_plan *plan, const ts_vector *row, const ts_vector *index,
+                             const ts_vector *log_prob, intptr_t n_draws, REAL *buffer) {
+    R(log_scale) scale = {0};
+    double log_share = 0;
+    if (plan->kind == TS_ORDINARY)
+        scale = R(log_scale_of)(plan);
+    else
+        log_share = 0.0 - dd_log((dd){(double)plan->n_kept, 0.0}, 0).hi;
+    for (intptr_t i = 0; i < n_draws; i++) {
+        intptr_t at = (intptr_t)*(const int64_t *)(index->data + i * index->stride);
+        REAL *to = (REAL *)(log_prob->data + i * log_prob->stride);
+        *to = at < 0 ? (REAL)NAN : (REAL)log_share;
+        if (plan->kind == TS_ORDINARY && at >= 0)
+            V(store_first)(to, 1, R(log_probability)(V(set1)(*R(load)(row, at, 1, buffer)), &scale));
+    }
+}
+
+static void R(draw_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *u,
+                        const ts_vector *index, const ts_vector *log_prob, intptr_t n_draws, const R(scratch) * s) {
+    REAL *keep = n <= TS_BLOCK ? s->weights : NULL;
+    ts_plan plan;
+    R(plan_row)(&plan, row, n, temperature, keep, s);
+    if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
+        for (intptr_t i = 0; i < n_draws; i++) {
+            R(put_draw)(index, i, -1);
+            if (log_prob->data)
+                *(REAL *)(log_prob->data + i * log_prob->stride) = (REAL)NAN;
+        }
+        return;
+    }
+    double sum = 0.0;
+    for (intptr_t b = 0; b < plan.n_blocks; b++)
+        s->block_cumulative[b] = sum += plan.blocks.sum_hi[b] * plan.blocks.share_hi[b];
+    for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
+        R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
+    if (log_prob->data)
+        R(put_log_probs)(&plan, row, index, log_prob, n_draws, s->block);
+}

@@ -1,0 +1,49 @@
+/* Every kernel of one instruction set. Included once by each isa_*.c, after its vec_*.h; TS_ISA is its name.
+ *
+ * The order is that of the layers: numbers, exponentials, sums, plans, what is made of plans. float64 comes first because
+ * the careful formulas of float32 work in it.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "coefficients.h"
+#include "log.h"
+#include "plan.h"
+#include "tempering.h"
+
+#if defined(__GNUC__)
+#define TS_INLINE static inline __attribute__((always_inline))
+#else
+#define TS_INLINE static inline
+#endif
+
+#include "status.h"
+
+#define TS_REAL 64
+#include "real.h"
+
+#include "all.h"
+#undef TS_REAL
+#define TS_REAL 32
+#include "real.h"
+
+#include "all.h"
+
+#define TS_PASTE(a, b) a##b
+#define TS_TABLE(isa) TS_PASTE(ts_kernels_, isa)
+#define TS_TEXT(isa) TS_STRING(isa)
+#define TS_STRING(isa) #isa
+
+const ts_kernels TS_TABLE(TS_ISA) = {
+    .name = TS_TEXT(TS_ISA),
+    .functions =
+        {
+            [TS_SOFTMAX] = {softmax_f32, softmax_f64},
+            [TS_LOG_SOFTMAX] = {log_softmax_f32, log_softmax_f64},
+            [TS_LOGSUMEXP] = {logsumexp_f32, logsumexp_f64},
+            [TS_DRAW] = {draw_f32, draw_f64},
+        },
+    .n_calls = &n_calls,
+};

@@ -1,0 +1,45 @@
+/* See philox.h. */
+#include "philox.h"
+
+#if defined(_MSC_VER)
+#include <intrin.h>
+static inline uint64_t multiply(uint64_t a, uint64_t b, uint64_t *high) { return _umul128(a, b, high); }
+#else
+__extension__ typedef unsigned __int128 uint128;
+static inline uint64_t multiply(uint64_t a, uint64_t b, uint64_t *high) {
+    uint128 product = (uint128)a * b;
+    *high = (uint64_t)(product >> 64);
+    return (uint64_t)product;
+}
+#endif
+
+/* The four words at `counter`, whose upper 192 bits are 0. */
+static void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t words[4]) {
+    uint64_t a = counter, b = 0, c = 0, d = 0;
+    for (int round = 0; round < 10; round++) {
+        uint64_t high_a, high_c, low_a = multiply(0xD2E7470EE14C6C93u, a, &high_a);
+        uint64_t low_c = multiply(0xCA5A826395121157u, c, &high_c);
+        a = high_c ^ b ^ key_0;
+        c = high_a ^ d ^ key_1;
+        b = low_c;
+        d = low_a;
+        key_0 += 0x9E3779B97F4A7C15u; /* the golden ratio */
+        key_1 += 0xBB67AE8584CAA73Bu; /* sqrt(3) - 1 */
+    }
+    words[0] = a, words[1] = b, words[2] = c, words[3] = d;
+}
+
+void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, intptr_t n_columns, double *out) {
+    for (intptr_t i = 0; i < n_rows;) {
+        /* rows that share a counter, for every column: out is written in order */
+        uint64_t row = first_row + (uint64_t)i, word = row % 4;
+        intptr_t n_words = 4 - (intptr_t)word < n_rows - i ? 4 - (intptr_t)word : n_rows - i;
+        for (intptr_t j = 0; j < n_columns; j++) {
+            uint64_t words[4];
+            philox(row / 4 + 1, seed, (uint64_t)j, words);
+            for (intptr_t k = 0; k < n_words; k++)
+                out[(i + k) * n_columns + j] = (double)(words[word + (uint64_t)k] >> 11) * 0x1p-53;
+        }
+        i += n_words;
+    }
+}

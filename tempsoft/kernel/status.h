@@ -1,0 +1,32 @@
+/* The floating-point status, which a call leaves as it found it: overflow and infinities are ordinary in here, and NumPy
+ * would warn of them. Also counts the calls, so that a test can tell which instruction set ran. */
+
+static uint64_t n_calls;
+
+#if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
+
+static inline unsigned get_status(void) { return _mm_getcsr(); }
+static inline void set_status(unsigned status) { _mm_setcsr(status); }
+#else
+#include <fenv.h>
+
+static inline unsigned get_status(void) { return (unsigned)fetestexcept(FE_ALL_EXCEPT); }
+static inline void set_status(unsigned status) { feclearexcept(FE_ALL_EXCEPT & ~(int)status); }
+#endif
+
+static unsigned begin_call(void) {
+#if defined(__GNUC__)
+    __atomic_store_n(&n_calls, __atomic_load_n(&n_calls, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+#else
+    n_calls++;
+#endif
+    return get_status();
+}
+
+static void end_call(unsigned status) {
+#if defined(__GNUC__)
+    __asm__ volatile("" ::: "memory"); /* arithmetic stays before this */
+#endif
+    set_status(status);
+}

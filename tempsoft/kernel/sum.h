@@ -1,0 +1,107 @@
+/* The one order of additions that every path follows, because the order is part of the result. For REAL, by inclusion.
+ *
+ * A group of 64 exponentials is four chunks of 16; s_j = (e_j + e_{j+16}) + (e_{j+32} + e_{j+48}) in REAL, j = 0..15,
+ * goes to accumulator j in double (float64: with the error of each addition beside it). At the end of a block the
+ * accumulators are folded 16 -> 8 -> 4 -> 2 -> 1. What is missing or filtered is +0 and may be left out.
+ */
+
+#define PARTS (16 / VD_LANES)  /* vectors of 16 doubles */
+#define PIECES (16 / LANES)    /* vectors of 16 REALs */
+
+typedef struct {
+    vd hi[PARTS];
+#if TS_REAL == 64
+    vd lo[PARTS];
+#endif
+} R(sum);
+
+/* (hi, lo) + s, with the error of the addition to lo. Lane by lane, so that columns can use it too. */
+#if TS_REAL == 64
+static inline void sum_compensated(vd *hi, vd *lo, vd s) {
+    vd total = vd_add(*hi, s), other = vd_sub(total, *hi);
+    *lo = vd_add(*lo, vd_add(vd_sub(*hi, vd_sub(total, other)), vd_sub(s, other)));
+    *hi = total;
+}
+#endif
+
+static inline R(sum) R(sum_zero)(void) {
+    R(sum) sum;
+    for (int i = 0; i < PARTS; i++) {
+        sum.hi[i] = vd_set1(0);
+#if TS_REAL == 64
+        sum.lo[i] = vd_set1(0);
+#endif
+    }
+    return sum;
+}
+
+/* Add s to the accumulators of piece `piece`. */
+static inline void R(sum_add)(R(sum) * sum, int piece, VR s) {
+#if TS_REAL == 32
+    for (int part = 0; part < VF_LANES / VD_LANES; part++) {
+        vd *hi = &sum->hi[piece * (VF_LANES / VD_LANES) + part];
+        *hi = vd_add(*hi, vf_part_to_vd(s, part));
+    }
+#else
+    sum_compensated(&sum->hi[piece], &sum->lo[piece], s);
+#endif
+}
+
+#if TS_REAL == 64
+/* 16 -> 8 -> 4 -> 2 -> 1. */
+static inline double fold(const vd *sums) {
+    vd halves[PARTS];
+    for (int i = 0; i < PARTS; i++)
+        halves[i] = sums[i];
+    for (int width = PARTS / 2; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++)
+            halves[i] = vd_add(halves[i], halves[i + width]);
+    double lanes[VD_LANES];
+    vd_store(lanes, halves[0]);
+    for (int width = VD_LANES / 2; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+#endif
+
+/* The fold of 16 accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane. */
+static inline R(sum) R(sum_across)(R(sum) sums[16]) {
+    for (int width = 8; width >= 1; width /= 2)
+        for (int j = 0; j < width; j++)
+            for (int part = 0; part < PARTS; part++) {
+#if TS_REAL == 32
+                sums[j].hi[part] = vd_add(sums[j].hi[part], sums[j + width].hi[part]);
+#else
+                sums[j].lo[part] = vd_add(sums[j].lo[part], sums[j + width].lo[part]);
+                sum_compensated(&sums[j].hi[part], &sums[j].lo[part], sums[j + width].hi[part]);
+#endif
+            }
+#if TS_REAL == 64
+    for (int part = 0; part < PARTS; part++) {
+        vd lo = sums[0].lo[part];
+        sums[0].lo[part] = vd_set1(0);
+        sum_compensated(&sums[0].hi[part], &sums[0].lo[part], lo);
+    }
+#endif
+    return sums[0];
+}
+
+static inline dd R(sum_total)(const R(sum) * sum) {
+#if TS_REAL == 32
+    return (dd){fold(sum->hi), 0.0};
+#else
+    double hi[16], lo[16];
+    for (int i = 0; i < PARTS; i++) {
+        vd_store(hi + i * VD_LANES, sum->hi[i]);
+        vd_store(lo + i * VD_LANES, sum->lo[i]);
+    }
+    for (int width = 8; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++) {
+            dd pair = dd_two_sum(hi[i], hi[i + width]);
+            hi[i] = pair.hi;
+            lo[i] = (lo[i] + lo[i + width]) + pair.lo;
+        }
+    return dd_two_sum(hi[0], lo[0]);
+#endif
+}

@@ -1,0 +1,59 @@
+/* A temperature as the kernels use it: log2(e) / T and 1 / T to twice the precision of a double.
+ *
+ * The range of doubles is no limit: where T is so large or small that differences of logits over it could overflow or
+ * lose bits on the way, both are scaled by a power of two first, logits before the subtraction (`down`) where T is huge
+ * and after it (`up`) where T is tiny. Leaves 0, inf and NaN to the plan.
+ */
+#ifndef TEMPSOFT_TEMPERING_H
+#define TEMPSOFT_TEMPERING_H
+
+#include <math.h>
+
+#include "coefficients.h"
+
+typedef struct {
+    double hi, lo; /* the value is hi + lo */
+} dd;
+
+typedef struct {
+    double temperature;
+    double down, up; /* powers of two; a difference of logits is (x down - m down) up */
+    dd log2_e;       /* log2(e) / (T down up) */
+    dd inverse;      /* 1 / (T down up) */
+} tempering;
+
+/* (hi + lo) / t, to about 2^-104. */
+static inline dd dd_quotient(double hi, double lo, double t) {
+    double q = hi / t;
+    return (dd){q, (fma(-q, t, hi) + lo) / t};
+}
+
+/* a + b exactly, whichever is larger. */
+static inline dd dd_two_sum(double a, double b) {
+    double sum = a + b, other = sum - a;
+    return (dd){sum, (a - (sum - other)) + (b - other)};
+}
+
+static inline dd dd_add(dd a, dd b) {
+    dd sum = dd_two_sum(a.hi, b.hi);
+    return dd_two_sum(sum.hi, sum.lo + (a.lo + b.lo));
+}
+
+static inline dd dd_product(dd a, dd b) {
+    double hi = a.hi * b.hi;
+    return (dd){hi, fma(a.hi, b.hi, -hi) + (a.hi * b.lo + a.lo * b.hi)};
+}
+
+static inline tempering tempering_of(double t) {
+    tempering k = {t, 1.0, 1.0, {0, 0}, {0, 0}};
+    if (t > 0x1p600)
+        k.down = 0x1p-600;
+    else if (t < 0x1p-600)
+        k.up = 0x1p600;
+    t = t * k.down * k.up;
+    k.log2_e = dd_quotient(LOG2_E_HI, LOG2_E_LO, t);
+    k.inverse = dd_quotient(1.0, 0.0, t);
+    return k;
+}
+
+#endif

@@ -1,0 +1,96 @@
+/* Vector primitives for AVX2 with FMA and F16C: 8 floats, 4 doubles. vec_scalar.h says what each one means. */
+#ifndef TEMPSOFT_VEC_H
+#define TEMPSOFT_VEC_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define VF_LANES 8
+#define VD_LANES 4
+
+typedef __m256 vf;
+typedef __m256d vd;
+typedef __m256 v_mask; /* all bits of a lane set: true */
+
+static inline __m256i vf_first(intptr_t n) { /* lanes below n */
+    int count = n < 0 ? 0 : n > 8 ? 8 : (int)n;
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline __m256i vd_first(intptr_t n) {
+    int count = n < 0 ? 0 : n > 4 ? 4 : (int)n;
+    return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+
+static inline vf vf_set1(float x) { return _mm256_set1_ps(x); }
+static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
+static inline void vf_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
+static inline vf vf_load_first(const float *p, intptr_t n, vf fill) {
+    __m256i first = vf_first(n);
+    return _mm256_blendv_ps(fill, _mm256_maskload_ps(p, first), _mm256_castsi256_ps(first));
+}
+static inline void vf_store_first(float *p, intptr_t n, vf x) { _mm256_maskstore_ps(p, vf_first(n), x); }
+static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
+    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
+}
+static inline v_mask vf_is_nan(vf x) { return _mm256_cmp_ps(x, x, _CMP_UNORD_Q); }
+static inline vf vf_times_two_to(vf p, vf k) {
+    __m256i shifted = _mm256_slli_epi32(_mm256_castps_si256(k), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shifted));
+}
+
+static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }
+static inline vd vd_load(const double *p) { return _mm256_loadu_pd(p); }
+static inline void vd_store(double *p, vd x) { _mm256_storeu_pd(p, x); }
+static inline vd vd_load_first(const double *p, intptr_t n, vd fill) {
+    __m256i first = vd_first(n);
+    return _mm256_blendv_pd(fill, _mm256_maskload_pd(p, first), _mm256_castsi256_pd(first));
+}
+static inline void vd_store_first(double *p, intptr_t n, vd x) { _mm256_maskstore_pd(p, vd_first(n), x); }
+static inline vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
+static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
+static inline vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+static inline vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
+static inline vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
+static inline vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
+static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
+    return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_GE_OQ));
+}
+static inline v_mask vd_is_nan(vd x) { return _mm256_castpd_ps(_mm256_cmp_pd(x, x, _CMP_UNORD_Q)); }
+static inline vd vd_times_two_to(vd p, vd k) {
+    __m256i shifted = _mm256_slli_epi64(_mm256_castpd_si256(k), 52);
+    return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), shifted));
+}
+
+static inline v_mask v_mask_or(v_mask a, v_mask b) { return _mm256_or_ps(a, b); }
+static inline int v_mask_any(v_mask a) { return _mm256_movemask_ps(a) != 0; }
+
+static inline vd vf_part_to_vd(vf x, int part) {
+    return _mm256_cvtps_pd(part ? _mm256_extractf128_ps(x, 1) : _mm256_castps256_ps128(x));
+}
+static inline vf vf_from_vd(const vd *parts) {
+    return _mm256_set_m128(_mm256_cvtpd_ps(parts[1]), _mm256_cvtpd_ps(parts[0]));
+}
+
+static inline vf vf_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+static inline void vf_store_f16(uint16_t *p, vf x) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vf vf_load_bf16(const uint16_t *p) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+static inline void vf_store_bf16(uint16_t *p, vf x) { /* never NaN: rows of NaN are filled */
+    __m256i bits = _mm256_castps_si256(x);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    bits = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    bits = _mm256_srli_epi32(bits, 16);
+    __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(bits), _mm256_extracti128_si256(bits, 1));
+    _mm_storeu_si128((__m128i *)p, packed);
+}
+
+#endif

@@ -1,0 +1,99 @@
+/* Vector primitives for AVX-512 F: 16 floats, 8 doubles. vec_scalar.h says what each one means. */
+#ifndef TEMPSOFT_VEC_H
+#define TEMPSOFT_VEC_H
+
+#ifdef TEMPSOFT_EMULATE_AVX512 /* the same source on a CPU without it, to test it there: see `make test-avx512` */
+#define SIMDE_ENABLE_NATIVE_ALIASES
+#include <simde/x86/avx512.h>
+#include <simde/x86/f16c.h>
+#else
+#include <immintrin.h>
+#endif
+#include <stdint.h>
+
+#define VF_LANES 16
+#define VD_LANES 8
+
+typedef __m512 vf;
+typedef __m512d vd;
+typedef __mmask16 v_mask;
+
+static inline __mmask16 vf_first(intptr_t n) { /* lanes below n */
+    return n <= 0 ? 0 : n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+}
+static inline __mmask8 vd_first(intptr_t n) {
+    return n <= 0 ? 0 : n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1);
+}
+
+static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
+static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
+static inline vf vf_load_first(const float *p, intptr_t n, vf fill) {
+    return _mm512_mask_loadu_ps(fill, vf_first(n), p);
+}
+static inline void vf_store_first(float *p, intptr_t n, vf x) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
+static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), no, yes);
+}
+static inline v_mask vf_is_nan(vf x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q); }
+static inline vf vf_times_two_to(vf p, vf k) {
+    __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(k), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), shifted));
+}
+
+static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }
+static inline vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
+static inline void vd_store(double *p, vd x) { _mm512_storeu_pd(p, x); }
+static inline vd vd_load_first(const double *p, intptr_t n, vd fill) {
+    return _mm512_mask_loadu_pd(fill, vd_first(n), p);
+}
+static inline void vd_store_first(double *p, intptr_t n, vd x) { _mm512_mask_storeu_pd(p, vd_first(n), x); }
+static inline vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
+static inline vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
+static inline vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+static inline vd vd_div(vd a, vd b) { return _mm512_div_pd(a, b); }
+static inline vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
+static inline vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
+    return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), no, yes);
+}
+static inline v_mask vd_is_nan(vd x) { return _mm512_cmp_pd_mask(x, x, _CMP_UNORD_Q); }
+static inline vd vd_times_two_to(vd p, vd k) {
+    __m512i shifted = _mm512_slli_epi64(_mm512_castpd_si512(k), 52);
+    return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(p), shifted));
+}
+
+static inline v_mask v_mask_or(v_mask a, v_mask b) { return (v_mask)(a | b); }
+static inline int v_mask_any(v_mask a) { return a != 0; }
+
+static inline vd vf_part_to_vd(vf x, int part) {
+    __m512d whole = _mm512_castps_pd(x);
+    __m256d half = part ? _mm512_extractf64x4_pd(whole, 1) : _mm512_castpd512_pd256(whole);
+    return _mm512_cvtps_pd(_mm256_castpd_ps(half));
+}
+static inline vf vf_from_vd(const vd *parts) {
+    __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(parts[0])));
+    return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_castps_pd(_mm512_cvtpd_ps(parts[1])), 1));
+}
+
+static inline vf vf_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+static inline void vf_store_f16(uint16_t *p, vf x) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+static inline vf vf_load_bf16(const uint16_t *p) {
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+static inline void vf_store_bf16(uint16_t *p, vf x) { /* never NaN: rows of NaN are filled */
+    __m512i bits = _mm512_castps_si512(x);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    bits = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
+}
+
+#endif

@@ -1,0 +1,89 @@
+/* Vector primitives, one lane: plain C at the compiler's baseline.
+ *
+ * Slow and right: the definition of what each primitive means, which the other vec_*.h repeat with more lanes. `fma` is
+ * the C library's, exact by definition; nothing else of libm is used. Leaves every choice of algorithm to its users.
+ */
+#ifndef TEMPSOFT_VEC_H
+#define TEMPSOFT_VEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "half.h"
+
+#define VF_LANES 1
+#define VD_LANES 1
+
+typedef float vf;
+typedef double vd;
+typedef int v_mask;
+
+static inline vf vf_set1(float x) { return x; }
+static inline vf vf_load(const float *p) { return *p; }
+static inline void vf_store(float *p, vf x) { *p = x; }
+/* The first n lanes from memory, `fill` in the others; nothing past them is touched. n may be <= 0 or past the lanes. */
+static inline vf vf_load_first(const float *p, intptr_t n, vf fill) { return n > 0 ? *p : fill; }
+static inline void vf_store_first(float *p, intptr_t n, vf x) {
+    if (n > 0)
+        *p = x;
+}
+static inline vf vf_add(vf a, vf b) { return a + b; }
+static inline vf vf_sub(vf a, vf b) { return a - b; }
+static inline vf vf_mul(vf a, vf b) { return a * b; }
+static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
+static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either is NaN */
+static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
+static inline v_mask vf_is_nan(vf x) { return x != x; }
+/* p * 2^k for normal p and result, k = integer + 1.5 * 2^23: the integer is added to the exponent. */
+static inline vf vf_times_two_to(vf p, vf k) {
+    uint32_t p_bits, k_bits;
+    memcpy(&p_bits, &p, sizeof p);
+    memcpy(&k_bits, &k, sizeof k);
+    p_bits += k_bits << 23;
+    memcpy(&p, &p_bits, sizeof p);
+    return p;
+}
+
+static inline vd vd_set1(double x) { return x; }
+static inline vd vd_load(const double *p) { return *p; }
+static inline void vd_store(double *p, vd x) { *p = x; }
+static inline vd vd_load_first(const double *p, intptr_t n, vd fill) { return n > 0 ? *p : fill; }
+static inline void vd_store_first(double *p, intptr_t n, vd x) {
+    if (n > 0)
+        *p = x;
+}
+static inline vd vd_add(vd a, vd b) { return a + b; }
+static inline vd vd_sub(vd a, vd b) { return a - b; }
+static inline vd vd_mul(vd a, vd b) { return a * b; }
+static inline vd vd_div(vd a, vd b) { return a / b; }
+static inline vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
+static inline vd vd_max(vd a, vd b) { return a > b ? a : b; }
+static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) { return a >= b ? yes : no; }
+static inline v_mask vd_is_nan(vd x) { return x != x; }
+/* As vf_times_two_to, with k = integer + 1.5 * 2^52. */
+static inline vd vd_times_two_to(vd p, vd k) {
+    uint64_t p_bits, k_bits;
+    memcpy(&p_bits, &p, sizeof p);
+    memcpy(&k_bits, &k, sizeof k);
+    p_bits += k_bits << 52;
+    memcpy(&p, &p_bits, sizeof p);
+    return p;
+}
+
+static inline v_mask v_mask_or(v_mask a, v_mask b) { return a | b; }
+static inline int v_mask_any(v_mask a) { return a; }
+
+/* Lanes part * VD_LANES ... of x as doubles, and back from all parts. */
+static inline vd vf_part_to_vd(vf x, int part) {
+    (void)part;
+    return x;
+}
+static inline vf vf_from_vd(const vd *parts) { return (float)parts[0]; }
+
+static inline vf vf_load_f16(const uint16_t *p) { return f32_from_f16(*p); }
+static inline void vf_store_f16(uint16_t *p, vf x) { *p = f16_from_f32(x); }
+static inline vf vf_load_bf16(const uint16_t *p) { return f32_from_bf16(*p); }
+static inline void vf_store_bf16(uint16_t *p, vf x) { *p = bf16_from_f32(x); }
+
+#endif
