@@ -63,7 +63,7 @@ cdef extern from "kernel/philox.h" nogil:
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
-cdef enum: STACK_DOUBLES = 3600  # scratch of a row of one block, where no draw is one of many
+cdef enum: STACK_DOUBLES = 4608  # scratch of a row of one block, where no draw is one of many
 
 
 cdef void run(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:

@@ -103,7 +103,8 @@ def sample_of_file(
 @app.command()
 def info(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     """The version, the instruction sets and the number of workers."""
-    facts = tempsoft.capabilities()
+    with refusing("info"):
+        facts = tempsoft.capabilities()
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -128,14 +129,14 @@ def tempsoft_command(
 
 
 @contextmanager
-def refusing(path: Path) -> Iterator[None]:
+def refusing(subject: Path | str) -> Iterator[None]:
     """Turn what is wrong with a file or a value into one line that names the file, and exit status 2."""
     try:
         yield
     except (OSError, MemoryError, TypeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         reason = reason.partition("; on_invalid=")[0]  # advice for callers in Python; the command has no such option
-        typer.echo(f"tempsoft: {path}: {' '.join(reason.split()) or 'out of memory'}", err=True)
+        typer.echo(f"tempsoft: {subject}: {' '.join(reason.split()) or 'out of memory'}", err=True)
         raise typer.Exit(2) from None
 
 

@@ -5,7 +5,6 @@
 #include "convert.h"
 #include "block.h"
 #include "limits.h"
-#include "combine.h"
 #include "row.h"
 #include "softmax.h"
 #include "logarithms.h"

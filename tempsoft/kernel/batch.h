@@ -15,33 +15,80 @@ static inline double temperature_of(const ts_rows *rows, intptr_t i) {
 }
 #endif
 
-/* Rows first ... first + TILE as columns of a tile; 0 if they were declined. */
-static int R(try_tile)(const ts_rows *rows, intptr_t first, R(tile_function) of_tile, const R(scratch) * s) {
-    R(tile) t = {.n = rows->n_categories, .n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK};
-    const size_t n_numbers = (size_t)t.n_blocks * TILE;
-    t.x = rows->logits.data + first * (intptr_t)sizeof(REAL);
-    t.x_stride = rows->logits.stride;
-    t.out = rows->out.data + first * (intptr_t)sizeof(REAL);
-    t.out_stride = rows->out.stride;
+/* n x TILE numbers, [category][row], from TILE contiguous rows, and back. */
+static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *tile) {
     for (int c = 0; c < TILE; c++)
-        t.temperatures[c] = temperature_of(rows, first + c);
+        for (intptr_t i = 0; i < n; i++)
+            tile[i * TILE + c] = ((const REAL *)(rows + c * step))[i];
+}
+
+static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t step) {
+    for (int c = 0; c < TILE; c++)
+        for (intptr_t i = 0; i < n; i++)
+            ((REAL *)(rows + c * step))[i] = tile[i * TILE + c];
+}
+
+/* How the rows of a batch are best taken. */
+#if TS_REAL == 64
+typedef enum { ONE_BY_ONE, AS_COLUMNS, TRANSPOSED } shape_of_work;
+#endif
+
+static shape_of_work R(shape_of)(const ts_rows *rows) {
+    const ts_type plain = sizeof(REAL) == 4 ? TS_F32 : TS_F64;
+    const intptr_t size = sizeof(REAL);
+    if (rows->logits.type != plain || rows->out.type != plain || rows->n_rows < TILE || rows->n_categories < 1)
+        return ONE_BY_ONE;
+    if (rows->logits_step == size && rows->out_step == size && rows->n_categories > 1)
+        return AS_COLUMNS;
+    if (rows->logits.stride == size && rows->n_categories <= TS_GROUP &&
+        (rows->out.stride == size || (rows->out.stride == 0 && rows->out_step == size)))
+        return TRANSPOSED;
+    return ONE_BY_ONE;
+}
+
+/* Rows first ... first + TILE in lanes; 0 if they were declined. */
+static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape, R(tile_function) of_tile,
+                       const R(scratch) * s) {
+    R(tile) t = {.n = rows->n_categories, .n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK};
+    const double temperature = temperature_of(rows, first);
+    for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
+        if (temperature_of(rows, first + c) != temperature)
+            return 0;
+    t.k = tempering_of(temperature);
+    if (!R(is_moderate)(&t.k))
+        return 0;
+    const size_t n_numbers = (size_t)t.n_blocks * TILE;
     t.max = s->tile;
     t.sum_hi = t.max + n_numbers;
     t.sum_lo = t.sum_hi + n_numbers;
     t.factor_hi = (REAL *)(t.sum_lo + n_numbers);
     t.factor_lo = t.factor_hi + n_numbers;
     t.factor_down = t.factor_lo + n_numbers;
-    return of_tile(&t, s);
+    t.x = rows->logits.data + first * rows->logits_step;
+    t.x_stride = rows->logits.stride;
+    t.out = rows->out.data + first * rows->out_step;
+    t.out_stride = rows->out.stride;
+    if (shape == AS_COLUMNS)
+        return of_tile(&t, s);
+    REAL *turned = s->turned;
+    R(transpose_in)(t.x, rows->logits_step, t.n, turned);
+    t.x = (const char *)turned;
+    t.x_stride = TILE * sizeof(REAL);
+    if (rows->out.stride == 0) /* one number a row lies as a tile has it */
+        return of_tile(&t, s);
+    t.out = (char *)turned;
+    t.out_stride = t.x_stride;
+    if (!of_tile(&t, s))
+        return 0;
+    R(transpose_out)(turned, t.n, rows->out.data + first * rows->out_step, rows->out_step);
+    return 1;
 }
 
 static void R(for_each_row)(const ts_rows *rows, double *memory, R(row_function) of_row, R(tile_function) of_tile) {
     const R(scratch) s = R(scratch_of)(memory, rows->n_categories, 0);
-    const ts_type plain = sizeof(REAL) == 4 ? TS_F32 : TS_F64;
-    const int has_columns = rows->logits_step == sizeof(REAL) && rows->out_step == sizeof(REAL) &&
-                            rows->logits.type == plain && rows->out.type == plain && rows->n_categories > 1 &&
-                            rows->logits.stride != sizeof(REAL);
+    const shape_of_work shape = R(shape_of)(rows);
     for (intptr_t i = 0; i < rows->n_rows; i++) {
-        if (has_columns && rows->n_rows - i >= TILE && R(try_tile)(rows, i, of_tile, &s)) {
+        if (shape != ONE_BY_ONE && rows->n_rows - i >= TILE && R(try_tile)(rows, i, shape, of_tile, &s)) {
             i += TILE - 1;
             continue;
         }

@@ -1,5 +1,5 @@
 /* One block of a row: its largest entry, its exponentials and their sum; and the scratch memory of a call. For REAL, by
- * inclusion. */
+ * inclusion. Leaves to row.h what becomes of blocks. */
 
 #if TS_REAL == 64 /* used by both */
 static inline intptr_t block_length(const ts_plan *plan, intptr_t b) {
@@ -10,14 +10,15 @@ static inline intptr_t block_length(const ts_plan *plan, intptr_t b) {
 
 /* Scratch memory of a call, carved from one piece; ts_scratch_doubles says how much. */
 typedef struct {
-    REAL *block;    /* a block as REALs */
-    REAL *weights;  /* exponentials of a block */
+    REAL *block;        /* a block as REALs */
+    REAL *weights;      /* exponentials of a block */
     double *cumulative; /* sums within a block, for draws */
     ts_blocks blocks;
     double *block_cumulative; /* for draws: sums of blocks, and */
-    intptr_t *first_draw;     /* the draws that fall into a block, as lists: */
+    intptr_t *first_draw;     /* the draws that fall into a block, as lists */
     intptr_t *next_draw;
     double *fraction;
+    REAL *turned; /* short rows, transposed, for batch.h */
     double *tile; /* for columns.h */
 } R(scratch);
 
@@ -27,19 +28,20 @@ static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, in
     s.block = (REAL *)memory;
     s.weights = (REAL *)(memory + TS_BLOCK);
     s.cumulative = memory + 2 * TS_BLOCK;
-    memory += 3 * TS_BLOCK;
-    double **arrays[6] = {&s.blocks.max,      &s.blocks.sum_hi,   &s.blocks.sum_lo,
-                          &s.blocks.share_hi, &s.blocks.share_lo, &s.block_cumulative};
-    for (int i = 0; i < 6; i++, memory += n_blocks)
-        *arrays[i] = memory;
-    s.first_draw = (intptr_t *)memory;
+    s.blocks.max = memory + 3 * TS_BLOCK;
+    s.blocks.exponent = s.blocks.max + n_blocks;
+    s.blocks.sum_hi = s.blocks.exponent + n_blocks;
+    s.blocks.sum_lo = s.blocks.sum_hi + n_blocks;
+    s.block_cumulative = s.blocks.sum_lo + n_blocks;
+    s.first_draw = (intptr_t *)(s.block_cumulative + n_blocks);
     s.next_draw = s.first_draw + n_blocks;
     s.fraction = (double *)(s.next_draw + n_draws);
-    s.tile = s.fraction + n_draws;
+    s.turned = (REAL *)(s.fraction + n_draws);
+    s.tile = s.fraction + n_draws + TS_GROUP * 128 / sizeof(double);
     return s;
 }
 
-/* The largest of x, or -inf; NaN if there is one. +0 for -0. */
+/* The largest of x, or -inf; NaN if there is one. */
 static inline double R(block_max)(const REAL *x, intptr_t n) {
     const VR lowest = V(set1)((REAL)-INFINITY);
     VR max[4] = {lowest, lowest, lowest, lowest};
@@ -63,46 +65,60 @@ static inline double R(block_max)(const REAL *x, intptr_t n) {
     REAL m = lanes[0];
     for (int k = 1; k < LANES; k++)
         m = lanes[k] > m ? lanes[k] : m;
-    return (double)m + 0.0;
+    return (double)m;
+}
+
+/* c of a block, for the fast exponential; meaningless, and not below LARGEST_EXPONENT, where that does not hold. */
+static inline double R(exponent_of)(double max, const tempering *k) {
+    const double to_integer = 0x1.8p52, c = max * k->log2_e.hi;
+    return fabs(c) < LARGEST_EXPONENT ? (c + to_integer) - to_integer : c;
+}
+
+static inline int R(is_moderate)(const tempering *k) {
+    return k->temperature >= SMALLEST_TEMPERATURE && k->temperature <= LARGEST_TEMPERATURE;
+}
+
+static inline R(scale) R(scale_of)(const tempering *k, double exponent, double max) {
+    REAL a_hi = (REAL)k->log2_e.hi, a_lo = (REAL)((k->log2_e.hi - a_hi) + k->log2_e.lo);
+    return (R(scale)){V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), max, *k};
 }
 
 /* The exponentials of one block: added to `sum`, and kept where `keep` is not NULL. */
-TS_INLINE void R(exp_block_by)(VR (*exp_of)(VR, const R(shift) *), const REAL *x, intptr_t n, const R(shift) * s,
-                                   REAL *keep, R(sum) * sum) {
-    const VR lowest = V(set1)((REAL)-INFINITY), zero = V(set1)(0);
+TS_INLINE void R(exp_block_by)(void (*exp_of)(VR[4], const R(scale) *), const REAL *x, intptr_t n, const R(scale) * s,
+                               REAL *keep, R(sum) * sum) {
+    const VR lowest = V(set1)((REAL)-INFINITY);
     intptr_t i = 0;
     for (; i + TS_GROUP <= n; i += TS_GROUP)
         for (int piece = 0; piece < PIECES; piece++) {
             const intptr_t at = i + LANES * piece;
             VR e[4];
             for (int chunk = 0; chunk < 4; chunk++)
-                e[chunk] = exp_of(V(load)(x + at + 16 * chunk), s);
+                e[chunk] = V(load)(x + at + 16 * chunk);
+            exp_of(e, s);
             for (int chunk = 0; keep && chunk < 4; chunk++)
                 V(store)(keep + at + 16 * chunk, e[chunk]);
-            R(sum_add)(sum, piece, V(add)(V(add)(e[0], e[1]), V(add)(e[2], e[3])));
+            R(sum_add)(sum, piece, e);
         }
-    for (int piece = 0; i < n && piece < PIECES; piece++) {
-        VR e[4] = {zero, zero, zero, zero};
-        for (int chunk = 0; chunk < 4; chunk++) {
-            intptr_t at = i + 16 * chunk + LANES * piece;
-            if (at >= n)
-                break;
-            e[chunk] = exp_of(V(load_first)(x + at, n - at, lowest), s);
-            if (keep)
-                V(store_first)(keep + at, n - at, e[chunk]);
-        }
-        R(sum_add)(sum, piece, V(add)(V(add)(e[0], e[1]), V(add)(e[2], e[3])));
+    for (int piece = 0; i + LANES * piece < n && piece < PIECES; piece++) {
+        const intptr_t at = i + LANES * piece;
+        VR e[4];
+        for (int chunk = 0; chunk < 4; chunk++)
+            e[chunk] = V(load_first)(x + at + 16 * chunk, n - at - 16 * chunk, lowest);
+        exp_of(e, s);
+        for (int chunk = 0; keep && chunk < 4; chunk++)
+            V(store_first)(keep + at + 16 * chunk, n - at - 16 * chunk, e[chunk]);
+        R(sum_add)(sum, piece, e);
     }
 }
 
-static dd R(exp_block)(const REAL *x, intptr_t n, const tempering *k, double max, REAL *keep) {
-    R(shift) s = R(shift_of)(k, max);
+/* The same with the exponential that the row takes; the sum. */
+static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *keep) {
     R(sum) sum = R(sum_zero)();
-    if (!R(is_fast)(k, max))
-        R(exp_block_by)(R(exp_careful), x, n, &s, keep, &sum);
+    if (careful)
+        R(exp_block_by)(R(exp_careful), x, n, s, keep, &sum);
     else if (keep)
-        R(exp_block_by)(R(exp_fast), x, n, &s, keep, &sum);
+        R(exp_block_by)(R(exp_fast), x, n, s, keep, &sum);
     else
-        R(exp_block_by)(R(exp_fast), x, n, &s, NULL, &sum);
+        R(exp_block_by)(R(exp_fast), x, n, s, NULL, &sum);
     return R(sum_total)(&sum);
 }

@@ -1,26 +1,23 @@
-/* Rows that lie side by side (axis=0): a tile of columns in lanes, without transposing. For REAL, by inclusion.
+/* Rows that lie side by side: a tile of columns in lanes. For REAL, by inclusion.
  *
- * The same formula, order of additions and bits as row.h: accumulator j of a column takes what accumulator j of a row
- * takes. A tile with NaN, infinities, a block of only -inf, or a temperature or offset that needs the careful formula is
- * declined before anything is written, and the caller takes its rows one by one.
+ * axis=0 comes as it lies, without transposing; short rows come transposed by batch.h. The same formula, order of
+ * additions and bits as a row by itself: accumulator j of a column takes what accumulator j of a row takes. A tile with
+ * NaN, infinities, a block of only -inf, several temperatures or one that needs the careful formula is declined before
+ * anything is written, and its rows are taken one by one.
  */
 
 #define TILE (128 / (int)sizeof(REAL)) /* columns: two cache lines */
 #define TILE_VECTORS (TILE / LANES)
 
 typedef struct {
-    const char *x;     /* first entry of the first column */
-    intptr_t x_stride; /* bytes from category to category; columns are contiguous */
+    const char *x; /* first entry of the first column; columns are contiguous */
     char *out;
-    intptr_t out_stride;
+    intptr_t x_stride, out_stride; /* bytes from category to category */
     intptr_t n, n_blocks;
-    double temperatures[TILE];
-    double *max, *sum_hi, *sum_lo; /* [block][column] */
-    REAL *factor_hi, *factor_lo, *factor_down;
-    ts_plan plans[TILE]; /* all but their blocks */
+    tempering k;
+    double *max, *sum_hi, *sum_lo;             /* [block][column] */
+    REAL *factor_hi, *factor_lo, *factor_down; /* [block][column], of probabilities */
 } R(tile);
-
-static inline size_t R(tile_doubles)(intptr_t n_blocks) { return (size_t)n_blocks * TILE * 6; }
 
 static inline VR R(at)(const R(tile) * t, intptr_t i, int v) {
     return V(load)((const REAL *)(t->x + i * t->x_stride) + v * LANES);
@@ -28,16 +25,18 @@ static inline VR R(at)(const R(tile) * t, intptr_t i, int v) {
 static inline REAL *R(out_at)(const R(tile) * t, intptr_t i, int v) {
     return (REAL *)(t->out + i * t->out_stride) + v * LANES;
 }
+static inline intptr_t R(block_end)(const R(tile) * t, intptr_t b) {
+    return (b + 1) * TS_BLOCK < t->n ? (b + 1) * TS_BLOCK : t->n;
+}
 
 /* Maxima of every block and column; 0 if the tile is to be declined. */
-static int R(tile_max)(R(tile) * t, const tempering k[TILE]) {
+static int R(tile_max)(R(tile) * t) {
     for (intptr_t b = 0; b < t->n_blocks; b++) {
-        intptr_t end = (b + 1) * TS_BLOCK < t->n ? (b + 1) * TS_BLOCK : t->n;
         VR max[TILE_VECTORS];
         v_mask nan = V(is_nan)(V(set1)(0));
         for (int v = 0; v < TILE_VECTORS; v++)
             max[v] = V(set1)((REAL)-INFINITY);
-        for (intptr_t i = b * TS_BLOCK; i < end; i++)
+        for (intptr_t i = b * TS_BLOCK; i < R(block_end)(t, b); i++)
             for (int v = 0; v < TILE_VECTORS; v++) {
                 VR x = R(at)(t, i, v);
                 max[v] = V(max)(x, max[v]);
@@ -48,137 +47,148 @@ static int R(tile_max)(R(tile) * t, const tempering k[TILE]) {
         REAL lanes[TILE];
         for (int v = 0; v < TILE_VECTORS; v++)
             V(store)(lanes + v * LANES, max[v]);
+        int n_fast = 0;
         for (int c = 0; c < TILE; c++) {
-            double m = (double)lanes[c] + 0.0;
-            if (!R(is_fast)(&k[c], m)) /* nor is it for infinities */
-                return 0;
-            t->max[b * TILE + c] = m;
+            t->max[b * TILE + c] = (double)lanes[c];
+            n_fast += fabs((double)lanes[c] * t->k.log2_e.hi) < LARGEST_EXPONENT; /* infinities are not */
         }
+        if (n_fast < TILE)
+            return 0;
     }
     return 1;
 }
 
 /* Sums of block b, a column each; the exponentials are left in `out` if `keep`. */
-static void R(tile_exp)(R(tile) * t, const tempering k[TILE], intptr_t b, int keep) {
-    REAL numbers[4][TILE];
-    for (int c = 0; c < TILE; c++) {
-        REAL split[4];
-        R(split)(&k[c], t->max[b * TILE + c], split);
-        for (int i = 0; i < 4; i++)
-            numbers[i][c] = split[i];
-    }
-    const intptr_t start = b * TS_BLOCK, end = start + TS_BLOCK < t->n ? start + TS_BLOCK : t->n;
-    R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator j]: lanes are columns here */
+static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
+    REAL round_less_c[TILE];
+    for (int c = 0; c < TILE; c++)
+        round_less_c[c] = (REAL)(ROUND - R(exponent_of)(t->max[b * TILE + c], &t->k));
+    R(scale) scale = R(scale_of)(&t->k, 0, 0);
+    const intptr_t end = R(block_end)(t, b);
+    R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
         for (int j = 0; j < 16; j++)
             sums[c][j] = R(sum_zero)();
-    for (intptr_t i = start; i < end; i += TS_GROUP)
+    for (intptr_t i = b * TS_BLOCK; i < end; i += TS_GROUP)
         for (int j = 0; j < 16 && i + j < end; j++)
             for (int v = 0; v < TILE_VECTORS; v++) {
-                R(shift) s = {.a_hi = V(load)(numbers[0] + v * LANES), .a_lo = V(load)(numbers[1] + v * LANES),
-                              .minus_c_hi = V(load)(numbers[2] + v * LANES),
-                              .minus_c_lo = V(load)(numbers[3] + v * LANES)};
                 VR e[4];
                 for (int chunk = 0; chunk < 4; chunk++) {
-                    intptr_t at = i + j + 16 * chunk;
-                    e[chunk] = V(set1)(0);
-                    if (at < end) {
-                        e[chunk] = R(exp_fast)(R(at)(t, at, v), &s);
-                        if (keep)
-                            V(store)(R(out_at)(t, at, v), e[chunk]);
-                    }
+                    const intptr_t row = i + j + 16 * chunk;
+                    e[chunk] = row < end ? R(at)(t, row, v) : V(set1)((REAL)-INFINITY);
                 }
-                R(sum_add)(&sums[v / PIECES][j], v % PIECES, V(add)(V(add)(e[0], e[1]), V(add)(e[2], e[3])));
+                scale.round_less_c = V(load)(round_less_c + v * LANES);
+                R(exp_fast)(e, &scale);
+                for (int chunk = 0; keep && chunk < 4 && i + j + 16 * chunk < end; chunk++)
+                    V(store)(R(out_at)(t, i + j + 16 * chunk, v), e[chunk]);
+                R(sum_add)(&sums[v / PIECES][j], v % PIECES, e);
             }
     for (int c = 0; c < TILE / 16; c++) {
         R(sum) total = R(sum_across)(sums[c]);
         for (int part = 0; part < PARTS; part++) {
             intptr_t at = b * TILE + c * 16 + part * VD_LANES;
             vd_store(t->sum_hi + at, total.hi[part]);
-#if TS_REAL == 64
-            vd_store(t->sum_lo + at, total.lo[part]);
-#else
-            vd_store(t->sum_lo + at, vd_set1(0));
-#endif
+            vd_store(t->sum_lo + at, R(sum_low)(&total, part));
         }
     }
 }
 
-/* The plans of the tile's columns, and the factors of each block; 0 if the tile is to be declined. */
-static int R(plan_tile)(R(tile) * t, int keep, const R(scratch) * s) {
-    tempering k[TILE];
-    for (int c = 0; c < TILE; c++) {
-        if (!(t->temperatures[c] > 0 && t->temperatures[c] < INFINITY))
-            return 0;
-        k[c] = c && t->temperatures[c] == t->temperatures[c - 1] ? k[c - 1] : tempering_of(t->temperatures[c]);
+/* The plan of column c, in the scratch memory of one row. */
+static ts_plan R(plan_column)(const R(tile) * t, int c, const R(scratch) * s) {
+    ts_plan plan = {.kind = TS_ORDINARY,
+                    .n_categories = t->n,
+                    .n_blocks = t->n_blocks,
+                    .temperature = t->k.temperature,
+                    .max = -INFINITY,
+                    .exponent = -INFINITY,
+                    .blocks = s->blocks};
+    for (intptr_t b = 0; b < t->n_blocks; b++) {
+        const double max = plan.blocks.max[b] = t->max[b * TILE + c];
+        plan.blocks.sum_hi[b] = t->sum_hi[b * TILE + c];
+        plan.blocks.sum_lo[b] = t->sum_lo[b * TILE + c];
+        const double exponent = plan.blocks.exponent[b] = R(exponent_of)(max, &t->k);
+        plan.max = max > plan.max ? max : plan.max;
+        plan.exponent = exponent > plan.exponent ? exponent : plan.exponent;
     }
-    if (!R(tile_max)(t, k))
-        return 0;
-    for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, k, b, keep);
-    for (int c = 0; c < TILE; c++) {
-        ts_plan *plan = &t->plans[c];
-        *plan = (ts_plan){.kind = TS_ORDINARY, .n_categories = t->n, .n_blocks = t->n_blocks, .max = -INFINITY,
-                          .temperature = t->temperatures[c], .blocks = s->blocks};
-        for (intptr_t b = 0; b < t->n_blocks; b++) {
-            double max = plan->blocks.max[b] = t->max[b * TILE + c];
-            plan->blocks.sum_hi[b] = t->sum_hi[b * TILE + c];
-            plan->blocks.sum_lo[b] = t->sum_lo[b * TILE + c];
-            plan->max = max > plan->max ? max : plan->max;
+    R(sum_blocks)(&plan);
+    return plan;
+}
+
+/* The factor of each block and column. */
+static void R(tile_factors)(R(tile) * t, const R(scratch) * s) {
+    if (t->n_blocks == 1) { /* what plan_column and split_factor come to, for all columns at once */
+        for (int c = 0; c < TILE; c++) {
+            dd f = dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]});
+            t->factor_hi[c] = (REAL)f.hi;
+            t->factor_lo[c] = (REAL)((f.hi - t->factor_hi[c]) + f.lo);
+            t->factor_down[c] = 1;
         }
-        R(combine)(plan, &k[c]);
-        for (intptr_t b = 0; keep && b < t->n_blocks; b++) {
+        return;
+    }
+    for (int c = 0; c < TILE; c++) {
+        ts_plan plan = R(plan_column)(t, c, s);
+        for (intptr_t b = 0; b < t->n_blocks; b++) {
             REAL factor[3];
-            R(split_factor)(plan, b, factor);
+            R(split_factor)(&plan, b, factor);
             t->factor_hi[b * TILE + c] = factor[0];
             t->factor_lo[b * TILE + c] = factor[1];
             t->factor_down[b * TILE + c] = factor[2];
         }
     }
-    return 1;
 }
 
 static int R(softmax_tile)(R(tile) * t, const R(scratch) * s) {
-    if (!R(plan_tile)(t, 1, s))
+    if (!R(tile_max)(t))
         return 0;
-    for (intptr_t b = 0; b < t->n_blocks; b++) {
-        intptr_t end = (b + 1) * TS_BLOCK < t->n ? (b + 1) * TS_BLOCK : t->n;
-        for (intptr_t i = b * TS_BLOCK; i < end; i++)
+    for (intptr_t b = 0; b < t->n_blocks; b++)
+        R(tile_exp)(t, b, 1);
+    R(tile_factors)(t, s);
+    for (intptr_t b = 0; b < t->n_blocks; b++)
+        for (intptr_t i = b * TS_BLOCK; i < R(block_end)(t, b); i++)
             for (int v = 0; v < TILE_VECTORS; v++) {
-                intptr_t at = b * TILE + v * LANES;
+                const intptr_t at = b * TILE + v * LANES;
                 VR e = V(mul)(V(load)(R(out_at)(t, i, v)), V(load)(t->factor_down + at));
-                V(store)(R(out_at)(t, i, v),
-                         V(fma)(e, V(load)(t->factor_hi + at), V(mul)(e, V(load)(t->factor_lo + at))));
+                VR low = V(mul)(e, V(load)(t->factor_lo + at));
+                V(store)(R(out_at)(t, i, v), V(fma)(e, V(load)(t->factor_hi + at), low));
             }
-    }
     return 1;
 }
 
 static int R(logsumexp_tile)(R(tile) * t, const R(scratch) * s) {
-    if (!R(plan_tile)(t, 0, s))
+    if (!R(tile_max)(t))
         return 0;
-    for (int c = 0; c < TILE; c++)
-        ((REAL *)t->out)[c] = R(logsumexp_of)(&t->plans[c], NULL, NULL);
+    for (intptr_t b = 0; b < t->n_blocks; b++)
+        R(tile_exp)(t, b, 0);
+    for (int c = 0; c < TILE; c++) {
+        ts_plan plan = R(plan_column)(t, c, s);
+        ((REAL *)t->out)[c] = R(logsumexp_of)(&plan, NULL, NULL);
+    }
     return 1;
 }
 
 static int R(log_softmax_tile)(R(tile) * t, const R(scratch) * s) {
-    if (!R(plan_tile)(t, 0, s))
+    if (!R(tile_max)(t))
         return 0;
+    for (intptr_t b = 0; b < t->n_blocks; b++)
+        R(tile_exp)(t, b, 0);
     REAL numbers[4][TILE];
     for (int c = 0; c < TILE; c++) {
         REAL split[4];
-        if (!R(split_log_scale)(&t->plans[c], split))
+        dd above_max;
+        ts_plan plan = R(plan_column)(t, c, s);
+        if (!R(split_log_scale)(&plan, split, &above_max))
             return 0;
         for (int i = 0; i < 4; i++)
             numbers[i][c] = split[i];
     }
     for (intptr_t i = 0; i < t->n; i++)
         for (int v = 0; v < TILE_VECTORS; v++) {
-            R(log_scale) scale = {.fast = 1, .inverse_hi = V(load)(numbers[0] + v * LANES),
-                                  .inverse_lo = V(load)(numbers[1] + v * LANES),
-                                  .minus_offset_hi = V(load)(numbers[2] + v * LANES),
-                                  .minus_offset_lo = V(load)(numbers[3] + v * LANES)};
+            const int at = v * LANES;
+            R(log_scale) scale = {.fast = 1,
+                                  .inverse_hi = V(load)(numbers[0] + at),
+                                  .inverse_lo = V(load)(numbers[1] + at),
+                                  .minus_offset_hi = V(load)(numbers[2] + at),
+                                  .minus_offset_lo = V(load)(numbers[3] + at)};
             V(store)(R(out_at)(t, i, v), R(log_probability)(R(at)(t, i, v), &scale));
         }
     return 1;

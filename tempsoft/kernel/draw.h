@@ -45,10 +45,10 @@ typedef struct {
 
 /* Weights that are not 0 as probabilities. */
 static void R(keep_drawable)(REAL *e, intptr_t n, R(factor) f) {
-    const VR smallest = V(set1)(SMALLEST_REAL), zero = V(set1)(0);
+    const VR smallest = V(set1)(REAL_SMALLEST), zero = V(set1)(0);
     for (intptr_t i = 0; i < n; i += LANES) {
         VR weight = V(load_first)(e + i, n - i, zero);
-        weight = V(select_ge)(R(probability)(weight, &f), smallest, weight, zero);
+        weight = V(keep_ge)(R(probability)(weight, &f), smallest, weight);
         V(store_first)(e + i, n - i, weight);
     }
 }
@@ -197,7 +197,7 @@ static void R(draw_row)(const ts_vector *row, intptr_t n, double temperature, co
     }
     double sum = 0.0;
     for (intptr_t b = 0; b < plan.n_blocks; b++)
-        s->block_cumulative[b] = sum += plan.blocks.sum_hi[b] * plan.blocks.share_hi[b];
+        s->block_cumulative[b] = sum += R(counts)(&plan, b) ? down_by(plan.blocks.sum_hi[b], R(depth)(&plan, b)) : 0;
     for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
         R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
     if (log_prob->data)

@@ -1,61 +1,48 @@
-/* 2^BIAS exp((x - m) / T), the exponential of every function, m the largest logit of x's block. For REAL, by inclusion.
+/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an integer near max / T in bits. For REAL, by inclusion.
  *
- * Fast:    t = x a - c with a = log2(e) / T, c = m a; n = t rounded; 2^t = 2^n 2^r, |r| <= 1/2 + 2^-9. a and c are held in
- *          two numbers each, c_hi on a grid on which c_hi + n is exact, so that r has an error of its last bit alone:
- *          neither x - m nor x / T is ever rounded. For |c| < LARGEST_SHIFT and moderate T.
- * Careful: the same r from doubles in pairs, for any finite x, m and T > 0. About four times the work; rare.
+ * Fast:    a = log2(e) / T in two numbers; n = x a rounded; 2^(x a - c) = 2^(n - c) 2^r with r = x a - n, |r| <= 1/2 +
+ *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bit alone, whatever
+ *          the offset of the logits, and blocks of different c differ by an exact power of two. For |c| below
+ *          LARGEST_EXPONENT and moderate T.
+ * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
+ *          four times the work, and rare.
  * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp; 0 below 2^UNDERFLOW,
  *          which -inf is. tests/test_accuracy.py holds what follows from it to 3 ulp.
  */
 
+/* What the exponentials of a block have in common. */
 typedef struct {
-    VR a_hi, a_lo, minus_c_hi, minus_c_lo; /* the fast formula */
-    vd max;                                /* the careful one */
+    VR a_hi, a_lo, round_less_c; /* fast */
+    double max;                  /* careful: of the row */
     tempering k;
-} R(shift);
+} R(scale);
 
-static inline int R(is_fast)(const tempering *k, double max) {
-    return k->temperature >= SMALLEST_TEMPERATURE && k->temperature <= LARGEST_TEMPERATURE &&
-           fabs(max * k->log2_e.hi) < LARGEST_SHIFT;
+/* p 2^n for n + ROUND, and 0 where n < UNDERFLOW. */
+static inline VR R(two_to)(VR p, VR n_plus_round) {
+    return V(keep_ge)(n_plus_round, V(set1)(ROUND + UNDERFLOW), V(times_two_to)(p, n_plus_round));
 }
 
-/* a and c of one row in the numbers of the fast formula: out = a_hi, a_lo, -c_hi, -c_lo. */
-static inline void R(split)(const tempering *k, double max, REAL out[4]) {
-#if TS_REAL == 32
-    out[0] = (float)k->log2_e.hi;
-    out[1] = (float)(k->log2_e.hi - out[0]);
-    double c = max * ((double)out[0] + out[1]), c_hi = (c + GRID) - GRID, c_lo = c - c_hi;
-#else
-    out[0] = k->log2_e.hi;
-    out[1] = k->log2_e.lo;
-    double c = max * out[0], c_hi = (c + GRID) - GRID;
-    double c_lo = (c - c_hi) + fma(max, out[1], fma(max, out[0], -c));
-#endif
-    out[2] = (REAL)-c_hi;
-    out[3] = (REAL)-c_lo;
+/* 2^BIAS 2^r; the coefficients are scaled exactly. Four at a time, step by step, because each waits for the one before. */
+TS_INLINE void R(exp2)(const VR r[4], VR p[4]) {
+    for (int i = 0; i < 4; i++)
+        p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE);
+    for (int power = DEGREE - 1; power >= 0; power--)
+        for (int i = 0; i < 4; i++)
+            p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
 }
 
-static inline R(shift) R(shift_of)(const tempering *k, double max) {
-    REAL s[4];
-    R(split)(k, max, s);
-    return (R(shift)){V(set1)(s[0]), V(set1)(s[1]), V(set1)(s[2]), V(set1)(s[3]), vd_set1(max), *k};
-}
-
-/* 2^BIAS 2^n 2^r, and 0 where t < UNDERFLOW; t is n before it was rounded, or n. */
-static inline VR R(exp2)(VR n_plus_round, VR r, VR t) {
-    VR q = V(set1)(COEFFICIENTS[DEGREE] * SCALE);
-    for (int i = DEGREE - 1; i >= 0; i--)
-        q = V(fma)(q, r, V(set1)(COEFFICIENTS[i] * SCALE)); /* an exact scaling */
-    return V(select_ge)(t, V(set1)(UNDERFLOW), V(times_two_to)(q, n_plus_round), V(set1)(0));
-}
-
-static inline VR R(exp_fast)(VR x, const R(shift) * s) {
-    VR t = V(fma)(x, s->a_hi, s->minus_c_hi);
-    VR n_plus_round = V(add)(t, V(set1)(ROUND));
-    VR n = V(sub)(n_plus_round, V(set1)(ROUND)); /* not to be trusted where t is very negative */
-    VR r_hi = V(fma)(x, s->a_hi, V(sub)(s->minus_c_hi, n));
-    VR r_lo = V(fma)(x, s->a_lo, s->minus_c_lo);
-    return R(exp2)(n_plus_round, V(add)(r_hi, r_lo), t);
+/* Four vectors of logits become their exponentials. */
+TS_INLINE void R(exp_fast)(VR x[4], const R(scale) * s) {
+    VR n_plus_round[4], r[4], p[4];
+    for (int i = 0; i < 4; i++)
+        n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c); /* meaningless where x a is far below c; cut below */
+    for (int i = 0; i < 4; i++)
+        r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
+    for (int i = 0; i < 4; i++)
+        r[i] = V(fma)(x[i], s->a_lo, r[i]);
+    R(exp2)(r, p);
+    for (int i = 0; i < 4; i++)
+        x[i] = R(two_to)(p[i], n_plus_round[i]);
 }
 
 #if TS_REAL == 64
@@ -64,8 +51,8 @@ typedef struct {
 } vd_pair;
 
 /* (x - max) down up, exactly but for what `down` takes from numbers that do not count beside T. */
-static inline vd_pair scaled_difference(vd x, vd max, const tempering *k) {
-    vd a = vd_mul(x, vd_set1(k->down)), b = vd_mul(max, vd_set1(-k->down));
+static inline vd_pair scaled_difference(vd x, double max, const tempering *k) {
+    vd a = vd_mul(x, vd_set1(k->down)), b = vd_set1(max * -k->down);
     vd d = vd_add(a, b), other = vd_sub(d, a);
     vd d_lo = vd_add(vd_sub(a, vd_sub(d, other)), vd_sub(b, other));
     return (vd_pair){vd_mul(d, vd_set1(k->up)), vd_mul(d_lo, vd_set1(k->up))};
@@ -74,37 +61,32 @@ static inline vd_pair scaled_difference(vd x, vd max, const tempering *k) {
 /* d times f; where that is -inf, the lower part is NaN. */
 static inline vd_pair vd_pair_times(vd_pair d, dd f) {
     vd hi = vd_set1(f.hi), lo = vd_set1(f.lo), product = vd_mul(d.hi, hi);
-    vd rest = vd_fma(d.hi, hi, vd_sub(vd_set1(0), product));
-    return (vd_pair){product, vd_fma(d.lo, hi, vd_fma(d.hi, lo, rest))};
+    return (vd_pair){product, vd_fma(d.lo, hi, vd_fma(d.hi, lo, vd_fms(d.hi, hi, product)))};
 }
 
-/* (x - max) log2(e) / T = n + r: n an integer, r in two doubles. */
-typedef struct {
-    vd n, r, r_lo;
-} exp_argument;
-
-static inline exp_argument careful_argument(vd x, vd max, const tempering *k) {
-    vd_pair product = vd_pair_times(scaled_difference(x, max, k), k->log2_e);
-    vd t = vd_max(product.hi, vd_set1(-4000.0)); /* also from -inf; then r is NaN and not looked at */
-    vd n = vd_sub(vd_add(t, vd_set1(ROUND)), vd_set1(ROUND));
-    vd whole = vd_sub(t, n);
-    vd r = vd_add(whole, product.lo);
-    return (exp_argument){n, r, vd_add(vd_sub(whole, r), product.lo)};
+/* (x - max) log2(e) / T = n + r, n an integer. */
+static inline void careful_argument(vd x, double max, const tempering *k, vd *n, vd *r) {
+    vd_pair t = vd_pair_times(scaled_difference(x, max, k), k->log2_e);
+    vd above = vd_max(t.hi, vd_set1(-4000.0)); /* also above -inf; r is NaN then and not looked at */
+    *n = vd_sub(vd_add(above, vd_set1(ROUND)), vd_set1(ROUND));
+    *r = vd_add(vd_sub(above, *n), t.lo);
 }
 #endif
 
-static inline VR R(exp_careful)(VR x, const R(shift) * s) {
+TS_INLINE void R(exp_careful)(VR x[4], const R(scale) * s) {
+    VR n[4], r[4], p[4];
+    for (int i = 0; i < 4; i++) {
 #if TS_REAL == 32
-    vd n_parts[VF_LANES / VD_LANES], r_parts[VF_LANES / VD_LANES];
-    for (int part = 0; part < VF_LANES / VD_LANES; part++) {
-        exp_argument t = careful_argument(vf_part_to_vd(x, part), s->max, &s->k);
-        n_parts[part] = t.n;
-        r_parts[part] = t.r;
-    }
-    vf n = vf_from_vd(n_parts), r = vf_from_vd(r_parts);
+        vd n_parts[VF_LANES / VD_LANES], r_parts[VF_LANES / VD_LANES];
+        for (int part = 0; part < VF_LANES / VD_LANES; part++)
+            careful_argument(vf_part_to_vd(x[i], part), s->max, &s->k, &n_parts[part], &r_parts[part]);
+        n[i] = vf_from_vd(n_parts);
+        r[i] = vf_from_vd(r_parts);
 #else
-    exp_argument t = careful_argument(x, s->max, &s->k);
-    vd n = t.n, r = t.r;
+        careful_argument(x[i], s->max, &s->k, &n[i], &r[i]);
 #endif
-    return R(exp2)(V(add)(n, V(set1)(ROUND)), r, n);
+    }
+    R(exp2)(r, p);
+    for (int i = 0; i < 4; i++)
+        x[i] = R(two_to)(p[i], V(add)(n[i], V(set1)(ROUND)));
 }

@@ -25,27 +25,27 @@ static void R(fill_kept)(const REAL *x, intptr_t n, ts_cut cut, REAL inside, REA
     }
 }
 
-/* Apply the plan's cut from block `first` on: the number kept in each block, and in all. */
-static void R(count_kept)(ts_plan *plan, const ts_vector *row, intptr_t first, REAL *buffer) {
+/* Apply the plan's cut: the number kept in each block, and in all. */
+static void R(count_kept)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
     intptr_t ties = plan->cut.ties;
     plan->n_kept = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
-        intptr_t above = 0, equal = 0, length = block_length(plan, b);
-        if (b >= first)
-            R(count)(R(load)(row, b * TS_BLOCK, length, buffer), length, plan->cut.threshold, &above, &equal);
+        intptr_t above, equal, length = block_length(plan, b);
+        R(count)(R(load)(row, b * TS_BLOCK, length, buffer), length, plan->cut.threshold, &above, &equal);
         equal = equal < ties ? equal : ties;
         ties -= equal;
         plan->n_kept += above + equal;
         plan->blocks.sum_hi[b] = (double)(above + equal);
-        plan->blocks.share_hi[b] = 0x1p64;
+        plan->blocks.exponent[b] = 0;
     }
 }
 
-/* The plan of a row at a limit; blocks before `first` are known to be finite or -inf, and may be overwritten. */
-static void R(plan_limit)(ts_plan *plan, const ts_vector *row, intptr_t first, REAL *buffer) {
+/* The plan of a row at a limit. */
+static void R(plan_limit)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
     plan->kind = TS_NAN;
     plan->max = -INFINITY;
-    for (intptr_t b = first; b < plan->n_blocks; b++) {
+    plan->exponent = 0;
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
         intptr_t length = block_length(plan, b);
         double max = R(block_max)(R(load)(row, b * TS_BLOCK, length, buffer), length);
         if (isnan(max))
@@ -62,7 +62,7 @@ static void R(plan_limit)(ts_plan *plan, const ts_vector *row, intptr_t first, R
     else
         plan->cut = (ts_cut){-INFINITY, 0};
     if (plan->kind == TS_UNIFORM)
-        R(count_kept)(plan, row, first, buffer);
+        R(count_kept)(plan, row, buffer);
 }
 
 static void R(fill)(const ts_vector *out, intptr_t start, intptr_t end, REAL value, REAL *buffer) {
@@ -82,16 +82,11 @@ static ts_cut R(cut_in_block)(const ts_plan *plan, intptr_t b, const REAL *x) {
     return (ts_cut){plan->cut.threshold, (intptr_t)plan->blocks.sum_hi[b] - above};
 }
 
-/* `inside` where the cut of a uniform row keeps the entry, `outside` elsewhere. A block of which nothing is kept is not
- * read, as its place may be overwritten. */
+/* `inside` where the cut of a uniform row keeps the entry, `outside` elsewhere. */
 static void R(fill_uniform)(const ts_plan *plan, const ts_vector *row, const ts_vector *out, REAL inside, REAL outside,
                             const R(scratch) * s) {
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-        if (plan->blocks.sum_hi[b] == 0) {
-            R(fill)(out, start, start + length, outside, s->weights);
-            continue;
-        }
         const REAL *x = R(load)(row, start, length, s->block);
         REAL *to = R(place)(out, start, s->weights);
         R(fill_kept)(x, length, R(cut_in_block)(plan, b, x), inside, outside, to);

@@ -1,18 +1,17 @@
 /* logsumexp and log_softmax from a plan. For REAL, by inclusion.
  *
- * logsumexp = max / T + log S in pairs of doubles. log_softmax = x / T - that: fast, two FMAs with 1 / T and the offset
- * held in two numbers each, so that the difference is rounded once; careful, (x - max) / T in pairs, for large offsets
- * and extreme temperatures. Both within 1.5 ulp of max(|result|, 1); -inf stays -inf.
+ * logsumexp is the logarithm of the sum in a pair of doubles. log_softmax = x / T - that: fast, two FMAs with 1 / T and
+ * the offset held in two numbers each, so that the difference is rounded once; careful, (x - max) / T in pairs, for
+ * large offsets and extreme temperatures. -inf stays -inf, and nothing is above 0.
  */
 
-static inline dd R(log_sum)(const ts_plan *plan) {
-    dd sum = {plan->sum_hi, plan->sum_lo};
-    return dd_log(sum, BIAS + 64);
-}
-
-/* log sum exp(x / T) of an ordinary row; lo is meaningless where hi is infinite. */
-static inline dd R(offset)(const ts_plan *plan) {
-    return dd_add(dd_quotient(plan->max, 0.0, plan->temperature), R(log_sum)(plan));
+/* log sum exp(x / T), of an ordinary row, and the same less max / T. The second number of the first is meaningless where
+ * the first is infinite. */
+static inline void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
+    const dd log_sum = dd_log((dd){plan->sum_hi, plan->sum_lo}, plan->exponent - BIAS);
+    const dd scaled = dd_quotient(plan->max, 0.0, plan->temperature);
+    *whole = plan->careful ? dd_add(scaled, log_sum) : log_sum;
+    *above_max = plan->careful ? log_sum : dd_add(log_sum, (dd){-scaled.hi, -scaled.lo});
 }
 
 static REAL R(logsumexp_of)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
@@ -21,14 +20,16 @@ static REAL R(logsumexp_of)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
     if (plan->kind == TS_NOWHERE || plan->max == INFINITY)
         return (REAL)plan->max;
     if (plan->kind == TS_ORDINARY) {
-        double scaled = plan->max / plan->temperature;
-        return (REAL)(isinf(scaled) ? scaled : R(offset)(plan).hi);
+        const double scaled = plan->max / plan->temperature;
+        dd whole, above_max;
+        R(log_sums)(plan, &whole, &above_max);
+        return (REAL)(isinf(scaled) ? scaled : whole.hi);
     }
     if (plan->temperature == 0) {
         if (plan->max != 0)
             return (REAL)(plan->max > 0 ? INFINITY : -INFINITY);
         plan->cut.ties = plan->n_categories; /* all the maxima count, not the first alone */
-        R(count_kept)(plan, row, 0, buffer);
+        R(count_kept)(plan, row, buffer);
     }
     return (REAL)dd_log((dd){(double)plan->n_kept, 0.0}, 0).hi;
 }
@@ -37,13 +38,15 @@ typedef struct {
     int fast;
     VR inverse_hi, inverse_lo, minus_offset_hi, minus_offset_lo;
     double max;
-    dd log_sum;
+    dd above_max; /* log sum exp(x / T) - max / T */
     tempering k;
 } R(log_scale);
 
-/* out = 1 / T and -offset, two numbers each; 0 if the fast formula does not hold. */
-static int R(split_log_scale)(const ts_plan *plan, REAL out[4]) {
-    dd inverse = tempering_of(plan->temperature).inverse, offset = R(offset)(plan);
+/* out = 1 / T and -log sum exp(x / T), two numbers each; 0 if the fast formula does not hold. */
+static int R(split_log_scale)(const ts_plan *plan, REAL out[4], dd *above_max) {
+    const dd inverse = tempering_of(plan->temperature).inverse;
+    dd offset;
+    R(log_sums)(plan, &offset, above_max);
     out[0] = (REAL)inverse.hi;
     out[1] = (REAL)((inverse.hi - out[0]) + inverse.lo);
     out[2] = (REAL)-offset.hi;
@@ -54,15 +57,16 @@ static int R(split_log_scale)(const ts_plan *plan, REAL out[4]) {
 
 static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
     REAL split[4];
-    int fast = R(split_log_scale)(plan, split);
-    return (R(log_scale)){fast, V(set1)(split[0]), V(set1)(split[1]), V(set1)(split[2]), V(set1)(split[3]),
-                          plan->max, R(log_sum)(plan), tempering_of(plan->temperature)};
+    dd above_max;
+    const int fast = R(split_log_scale)(plan, split, &above_max);
+    return (R(log_scale)){fast,      V(set1)(split[0]), V(set1)(split[1]), V(set1)(split[2]), V(set1)(split[3]),
+                          plan->max, above_max,         tempering_of(plan->temperature)};
 }
 
-/* (x - max) / T - log S. */
+/* (x - max) / T - (log sum exp(x / T) - max / T). */
 static inline vd R(log_careful)(vd x, const R(log_scale) * s) {
-    vd_pair z = vd_pair_times(scaled_difference(x, vd_set1(s->max), &s->k), s->k.inverse);
-    vd y = vd_add(vd_sub(z.hi, vd_set1(s->log_sum.hi)), vd_sub(z.lo, vd_set1(s->log_sum.lo)));
+    vd_pair z = vd_pair_times(scaled_difference(x, s->max, &s->k), s->k.inverse);
+    vd y = vd_add(vd_sub(z.hi, vd_set1(s->above_max.hi)), vd_sub(z.lo, vd_set1(s->above_max.lo)));
     y = vd_select_ge(y, vd_set1(0), vd_set1(0), y);
     return vd_select_ge(z.hi, vd_set1(-0x1.fffffffffffffp1023), y, vd_set1(-INFINITY));
 }

@@ -36,22 +36,23 @@ typedef struct {
     intptr_t ties;
 } ts_cut;
 
-/* What is known of each block, a number a block in each array. A value is the sum hi + lo. */
+/* What is known of each block, a number a block in each array. */
 typedef struct {
-    double *max;               /* the largest logit; -inf where there is none above it */
-    double *sum_hi, *sum_lo;   /* sum of 2^bias exp((x - block max) / temperature); of a uniform row, the number kept */
-    double *share_hi, *share_lo; /* 2^64 exp((block max - max) / temperature); 0 where nothing of the block is left */
+    double *max;             /* the largest logit */
+    double *exponent;        /* c: its exponentials are exp(x / temperature) / 2^c; an integer */
+    double *sum_hi, *sum_lo; /* their sum, times 2^bias; of a uniform row, the number kept */
 } ts_blocks;
 
 typedef struct {
     ts_kind kind;
+    int careful; /* which exponential an ordinary row takes; if so, exponentials are relative to max and c is 0 */
     intptr_t n_categories, n_blocks;
     double temperature;
     double max;
-    double sum_hi, sum_lo;         /* sum over blocks of sum x share, scaled by 2^(bias + 64) */
-    double inverse_hi, inverse_lo; /* 1 / sum */
-    ts_cut cut;                    /* of a uniform row */
-    intptr_t n_kept;               /* by the cut */
+    double exponent;       /* the largest c of the blocks */
+    double sum_hi, sum_lo; /* of the row, times 2^(bias - exponent) */
+    ts_cut cut;            /* of a uniform row */
+    intptr_t n_kept;       /* by the cut */
     ts_blocks blocks;
 } ts_plan;
 

@@ -4,35 +4,103 @@
  * temperature of 0 or inf are left to limits.h; what to make of a plan is left to softmax.h, logarithms.h and draw.h.
  */
 
-/* The plan of a row. Its exponentials are left in `keep`, which may be the row itself, unless that is NULL; they are
- * relative to the max of their block, and meaningless unless the plan is ordinary. */
-static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
-                        const R(scratch) * s) {
-    *plan = (ts_plan){.n_categories = n, .n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK, .temperature = temperature};
-    plan->blocks = s->blocks;
-    plan->max = -INFINITY;
-    if (!(temperature > 0 && temperature < INFINITY)) {
-        R(plan_limit)(plan, row, 0, s->block);
-        return;
-    }
-    tempering k = tempering_of(temperature);
+/* How far block b lies below the largest, in bits. */
+static inline int R(depth)(const ts_plan *plan, intptr_t b) { return (int)(plan->exponent - plan->blocks.exponent[b]); }
+
+/* Whether anything of block b is left beside the rest of the row. */
+static inline int R(counts)(const ts_plan *plan, intptr_t b) {
+    return plan->exponent - plan->blocks.exponent[b] <= -UNDERFLOW;
+}
+
+/* The row's sum, from those of its blocks: they differ by exact powers of two. */
+static void R(sum_blocks)(ts_plan *plan) {
+    dd sum = {0.0, 0.0};
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
-        intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
+        if (!R(counts)(plan, b))
+            continue;
+        const int depth = R(depth)(plan, b);
+        sum = dd_add(sum, (dd){down_by(plan->blocks.sum_hi[b], depth), down_by(plan->blocks.sum_lo[b], depth)});
+    }
+    plan->sum_hi = sum.hi;
+    plan->sum_lo = sum.lo;
+}
+
+/* The blocks by the fast exponential; 0 if it does not hold for this row: its largest logits are out of reach, or blocks
+ * out of reach may count beside them. */
+static int R(plan_fast)(ts_plan *plan, const ts_vector *row, const tempering *k, REAL *keep, const R(scratch) * s) {
+    double out_of_reach = -INFINITY;
+    plan->exponent = -INFINITY;
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        double max = R(block_max)(x, length);
+        const double max = R(block_max)(x, length), exponent = R(exponent_of)(max, k);
         if (!(max < INFINITY)) {
-            R(plan_limit)(plan, row, b, s->block);
-            return;
+            R(plan_limit)(plan, row, s->block);
+            return 1;
         }
         dd sum = {0.0, 0.0};
-        if (max > -INFINITY)
-            sum = R(exp_block)(x, length, &k, max, keep ? keep + start : NULL);
+        if (fabs(exponent) < LARGEST_EXPONENT) {
+            const R(scale) scale = R(scale_of)(k, exponent, max);
+            sum = R(exp_block)(x, length, &scale, 0, keep ? keep + start : NULL);
+            plan->exponent = exponent > plan->exponent ? exponent : plan->exponent;
+        } else if (exponent > out_of_reach) {
+            out_of_reach = exponent;
+        }
+        plan->max = max > plan->max ? max : plan->max;
         plan->blocks.max[b] = max;
+        plan->blocks.exponent[b] = exponent;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
-        plan->max = max > plan->max ? max : plan->max;
     }
-    plan->kind = plan->max > -INFINITY ? TS_ORDINARY : TS_NOWHERE;
-    if (plan->kind == TS_ORDINARY)
-        R(combine)(plan, &k);
+    return plan->max == -INFINITY || out_of_reach - 2 * UNDERFLOW < plan->exponent;
+}
+
+/* The blocks by the careful exponential, relative to the largest logit of the row, which takes a second reading. */
+static void R(plan_careful)(ts_plan *plan, const ts_vector *row, const tempering *k, REAL *keep, const R(scratch) * s) {
+    plan->careful = 1;
+    plan->exponent = 0;
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        const intptr_t length = block_length(plan, b);
+        const double max = R(block_max)(R(load)(row, b * TS_BLOCK, length, s->block), length);
+        if (!(max < INFINITY)) {
+            R(plan_limit)(plan, row, s->block);
+            return;
+        }
+        plan->max = max > plan->max ? max : plan->max;
+        plan->blocks.max[b] = max;
+        plan->blocks.exponent[b] = 0;
+    }
+    const R(scale) scale = R(scale_of)(k, 0, plan->max);
+    for (intptr_t b = 0; b < plan->n_blocks && plan->max > -INFINITY; b++) {
+        const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
+        const REAL *x = R(load)(row, start, length, s->block);
+        dd sum = R(exp_block)(x, length, &scale, 1, keep ? keep + start : NULL);
+        plan->blocks.sum_hi[b] = sum.hi;
+        plan->blocks.sum_lo[b] = sum.lo;
+    }
+}
+
+/* The plan of a row. Its exponentials are left in `keep` unless that is NULL, and are meaningless unless the plan is
+ * ordinary; `keep` may be the row itself if that is one block. */
+static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
+                        const R(scratch) * s) {
+    *plan = (ts_plan){.kind = TS_ORDINARY,
+                      .n_categories = n,
+                      .n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK,
+                      .temperature = temperature,
+                      .max = -INFINITY,
+                      .blocks = s->blocks};
+    if (!(temperature > 0 && temperature < INFINITY)) {
+        R(plan_limit)(plan, row, s->block);
+        return;
+    }
+    const tempering k = tempering_of(temperature);
+    if (!R(is_moderate)(&k) || !R(plan_fast)(plan, row, &k, keep, s))
+        R(plan_careful)(plan, row, &k, keep, s);
+    if (plan->kind != TS_ORDINARY)
+        return;
+    if (plan->max == -INFINITY)
+        plan->kind = TS_NOWHERE;
+    else
+        R(sum_blocks)(plan);
 }

@@ -1,7 +1,7 @@
-/* Probabilities from a plan: each exponential times its block's share of the sum. For REAL, by inclusion. */
+/* Probabilities from a plan: each exponential over the sum. For REAL, by inclusion. */
 
-/* share / sum of a block, as hi + lo; where it is so small that hi would lose bits, exponentials are taken down a step
- * first and the factor is larger by as much. */
+/* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a step
+ * first, and the factor is larger by as much. */
 typedef struct {
     VR hi, lo;
     int two_steps;
@@ -9,16 +9,12 @@ typedef struct {
 
 /* out = hi, lo and the step down, which is 1 where none is needed. */
 static inline void R(split_factor)(const ts_plan *plan, intptr_t b, REAL out[3]) {
-    dd share = {plan->blocks.share_hi[b], plan->blocks.share_lo[b]}, inverse = {plan->inverse_hi, plan->inverse_lo};
-    out[2] = 1;
-    if (share.hi * inverse.hi < SMALLEST_FACTOR) {
-        share.hi *= 1 / (double)STEP_DOWN;
-        share.lo *= 1 / (double)STEP_DOWN;
-        out[2] = STEP_DOWN;
-    }
-    dd f = dd_product(share, inverse);
-    out[0] = (REAL)f.hi;
-    out[1] = (REAL)((f.hi - out[0]) + f.lo);
+    const dd inverse = dd_inverse((dd){plan->sum_hi, plan->sum_lo});
+    const int depth = R(depth)(plan, b), two_steps = depth > STEP, rest = two_steps ? depth - STEP : depth;
+    const double hi = down_by(inverse.hi, rest);
+    out[0] = (REAL)hi;
+    out[1] = (REAL)((hi - out[0]) + down_by(inverse.lo, rest));
+    out[2] = two_steps ? STEP_DOWN : 1;
 }
 
 static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b) {
@@ -43,15 +39,20 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
 
 /* The exponentials of a block that were not kept, made again with the same bits. */
 static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b, const R(scratch) * s) {
-    intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-    tempering k = tempering_of(plan->temperature);
-    R(exp_block)(R(load)(row, start, length, s->block), length, &k, plan->blocks.max[b], s->weights);
+    const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
+    const tempering k = tempering_of(plan->temperature);
+    const R(scale) scale = R(scale_of)(&k, plan->blocks.exponent[b], plan->max);
+    R(exp_block)(R(load)(row, start, length, s->block), length, &scale, plan->careful, s->weights);
     return s->weights;
 }
 
 static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
                            const R(scratch) * s) {
-    REAL *keep = R(is_plain)(out) ? (REAL *)out->data : n <= TS_BLOCK ? s->weights : NULL;
+    REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end, unless it is one block */
+    if (n <= TS_BLOCK)
+        keep = R(place)(out, 0, s->weights);
+    else if (R(is_plain)(out) && out->data != row->data)
+        keep = (REAL *)out->data;
     ts_plan plan;
     R(plan_row)(&plan, row, n, temperature, keep, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
@@ -63,8 +64,8 @@ static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature,
         return;
     }
     for (intptr_t b = 0; b < plan.n_blocks; b++) {
-        intptr_t start = b * TS_BLOCK, length = block_length(&plan, b);
-        if (plan.blocks.share_hi[b] == 0) {
+        const intptr_t start = b * TS_BLOCK, length = block_length(&plan, b);
+        if (!R(counts)(&plan, b)) {
             R(fill)(out, start, start + length, 0, s->weights);
             continue;
         }

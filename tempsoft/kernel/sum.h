@@ -1,8 +1,8 @@
 /* The one order of additions that every path follows, because the order is part of the result. For REAL, by inclusion.
  *
- * A group of 64 exponentials is four chunks of 16; s_j = (e_j + e_{j+16}) + (e_{j+32} + e_{j+48}) in REAL, j = 0..15,
- * goes to accumulator j in double (float64: with the error of each addition beside it). At the end of a block the
- * accumulators are folded 16 -> 8 -> 4 -> 2 -> 1. What is missing or filtered is +0 and may be left out.
+ * A group of 64 exponentials is four chunks of 16. For j = 0..15 the pairs e_j + e_{j+16} and e_{j+32} + e_{j+48} are
+ * added in REAL, then both in double, then to accumulator j (float64: each pair with the error of the addition beside
+ * it). At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1. What is missing is +0.
  */
 
 #define PARTS (16 / VD_LANES)  /* vectors of 16 doubles */
@@ -35,15 +35,26 @@ static inline R(sum) R(sum_zero)(void) {
     return sum;
 }
 
-/* Add s to the accumulators of piece `piece`. */
-static inline void R(sum_add)(R(sum) * sum, int piece, VR s) {
+static inline vd R(sum_low)(const R(sum) * sum, int part) {
+#if TS_REAL == 32
+    (void)sum, (void)part;
+    return vd_set1(0);
+#else
+    return sum->lo[part];
+#endif
+}
+
+/* Add a piece of each of the four chunks of a group to the accumulators of that piece. */
+static inline void R(sum_add)(R(sum) * sum, int piece, const VR e[4]) {
+    const VR first = V(add)(e[0], e[1]), second = V(add)(e[2], e[3]);
 #if TS_REAL == 32
     for (int part = 0; part < VF_LANES / VD_LANES; part++) {
         vd *hi = &sum->hi[piece * (VF_LANES / VD_LANES) + part];
-        *hi = vd_add(*hi, vf_part_to_vd(s, part));
+        *hi = vd_add(*hi, vd_add(vf_part_to_vd(first, part), vf_part_to_vd(second, part)));
     }
 #else
-    sum_compensated(&sum->hi[piece], &sum->lo[piece], s);
+    sum_compensated(&sum->hi[piece], &sum->lo[piece], first);
+    sum_compensated(&sum->hi[piece], &sum->lo[piece], second);
 #endif
 }
 

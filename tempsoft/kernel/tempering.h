@@ -8,12 +8,23 @@
 #define TEMPSOFT_TEMPERING_H
 
 #include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 #include "coefficients.h"
 
 typedef struct {
     double hi, lo; /* the value is hi + lo */
 } dd;
+
+/* x / 2^bits for 0 <= bits < 2000, in two steps because one need not fit. */
+static inline double down_by(double x, int bits) {
+    uint64_t half = (uint64_t)(1023 - bits / 2) << 52, rest = (uint64_t)(1023 - (bits - bits / 2)) << 52;
+    double a, b;
+    memcpy(&a, &half, sizeof a);
+    memcpy(&b, &rest, sizeof b);
+    return x * a * b;
+}
 
 typedef struct {
     double temperature;
@@ -42,6 +53,11 @@ static inline dd dd_add(dd a, dd b) {
 static inline dd dd_product(dd a, dd b) {
     double hi = a.hi * b.hi;
     return (dd){hi, fma(a.hi, b.hi, -hi) + (a.hi * b.lo + a.lo * b.hi)};
+}
+
+static inline dd dd_inverse(dd x) {
+    double hi = 1.0 / x.hi;
+    return (dd){hi, (fma(-hi, x.hi, 1.0) - hi * x.lo) * hi};
 }
 
 static inline tempering tempering_of(double t) {

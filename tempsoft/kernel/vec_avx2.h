@@ -33,10 +33,12 @@ static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+static inline vf vf_fms(vf a, vf b, vf c) { return _mm256_fmsub_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
 }
+static inline vf vf_keep_ge(vf a, vf b, vf x) { return _mm256_and_ps(x, _mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
 static inline v_mask vf_is_nan(vf x) { return _mm256_cmp_ps(x, x, _CMP_UNORD_Q); }
 static inline vf vf_times_two_to(vf p, vf k) {
     __m256i shifted = _mm256_slli_epi32(_mm256_castps_si256(k), 23);
@@ -56,10 +58,12 @@ static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
 static inline vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 static inline vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
+static inline vd vd_fms(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 static inline vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_GE_OQ));
 }
+static inline vd vd_keep_ge(vd a, vd b, vd x) { return _mm256_and_pd(x, _mm256_cmp_pd(a, b, _CMP_GE_OQ)); }
 static inline v_mask vd_is_nan(vd x) { return _mm256_castpd_ps(_mm256_cmp_pd(x, x, _CMP_UNORD_Q)); }
 static inline vd vd_times_two_to(vd p, vd k) {
     __m256i shifted = _mm256_slli_epi64(_mm256_castpd_si256(k), 52);

@@ -32,8 +32,10 @@ static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
 static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
+static inline vf vf_fms(vf a, vf b, vf c) { return fmaf(a, b, -c); }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either is NaN */
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
+static inline vf vf_keep_ge(vf a, vf b, vf x) { return a >= b ? x : 0; }
 static inline v_mask vf_is_nan(vf x) { return x != x; }
 /* p * 2^k for normal p and result, k = integer + 1.5 * 2^23: the integer is added to the exponent. */
 static inline vf vf_times_two_to(vf p, vf k) {
@@ -58,8 +60,10 @@ static inline vd vd_sub(vd a, vd b) { return a - b; }
 static inline vd vd_mul(vd a, vd b) { return a * b; }
 static inline vd vd_div(vd a, vd b) { return a / b; }
 static inline vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
+static inline vd vd_fms(vd a, vd b, vd c) { return fma(a, b, -c); }
 static inline vd vd_max(vd a, vd b) { return a > b ? a : b; }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) { return a >= b ? yes : no; }
+static inline vd vd_keep_ge(vd a, vd b, vd x) { return a >= b ? x : 0; }
 static inline v_mask vd_is_nan(vd x) { return x != x; }
 /* As vf_times_two_to, with k = integer + 1.5 * 2^52. */
 static inline vd vd_times_two_to(vd p, vd k) {
