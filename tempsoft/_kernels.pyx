@@ -221,30 +221,45 @@ cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarr
         raise MemoryError("no memory for the scratch space of a row")
 
 
-cdef object direct(ts_function which, object logits, object temperature):
+cdef bint is_direct_output(np.ndarray logits, object out) noexcept:
+    """Whether `out` is as plain as these logits, of their shape and dtype, and the logits themselves or apart from them."""
+    if not np.PyArray_CheckExact(out):
+        return False
+    cdef np.ndarray target = <np.ndarray>out
+    cdef char *a = np.PyArray_BYTES(logits)
+    cdef char *b = np.PyArray_BYTES(target)
+    return (np.PyArray_SAMESHAPE(logits, target) and np.PyArray_TYPE(logits) == np.PyArray_TYPE(target)
+            and np.PyArray_CHKFLAGS(target, np.NPY_ARRAY_CARRAY) and np.PyArray_ISNOTSWAPPED(target)
+            and (a == b or a + np.PyArray_NBYTES(logits) <= b or b + np.PyArray_NBYTES(target) <= a))
+
+
+cdef object direct(ts_function which, object logits, object temperature, object out):
     cdef double t
     if not is_direct(logits, temperature, &t):
         return None
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - (which == TS_LOGSUMEXP)
-    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.PyArray_TYPE(array), 0)
-    run_direct(which, array, &t, out, None)
+    if out is None:
+        out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.PyArray_TYPE(array), 0)
+    elif not is_direct_output(array, out):
+        return None
+    run_direct(which, array, &t, <np.ndarray>out, None)
     return out if n_axes else out[()]
 
 
-def softmax_direct(logits, temperature):
+def softmax_direct(logits, temperature, out):
     """softmax over the last axis of a small plain array, or None where it is not one."""
-    return direct(TS_SOFTMAX, logits, temperature)
+    return direct(TS_SOFTMAX, logits, temperature, out)
 
 
-def log_softmax_direct(logits, temperature):
+def log_softmax_direct(logits, temperature, out):
     """As softmax_direct."""
-    return direct(TS_LOG_SOFTMAX, logits, temperature)
+    return direct(TS_LOG_SOFTMAX, logits, temperature, out)
 
 
 def logsumexp_direct(logits, temperature):
     """As softmax_direct."""
-    return direct(TS_LOGSUMEXP, logits, temperature)
+    return direct(TS_LOGSUMEXP, logits, temperature, None)
 
 
 def sample_direct(logits, temperature, uint64_t seed, uint64_t first_row):

@@ -12,7 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-_FLOATS = {"float16": np.float32, "bfloat16": np.float32, "float32": np.float32, "float64": np.float64}
+# the dtype of the arithmetic for each dtype of logits, by scalar type; bfloat16 joins when it is first seen
+_WORKING: dict[type, np.dtype[Any]] = {
+    np.float16: np.dtype(np.float32),
+    np.float32: np.dtype(np.float32),
+    np.float64: np.dtype(np.float64),
+}
 _ALLOWED = "allowed are float16, bfloat16, float32 and float64, and bool and integers, which count as float64"
 
 
@@ -71,18 +76,25 @@ def rows(logits: Any, temperature: Any, axis: Any) -> Rows:
     """Check logits, temperature and axis, and lay the categories last."""
     array = plain_array(logits, "logits")
     working = working_dtype(array.dtype)
-    array = np.moveaxis(array, result_axis(axis, array.ndim), -1)
-    dtype = array.dtype.newbyteorder("=") if array.dtype.name in _FLOATS else working
+    axis = result_axis(axis, array.ndim)
+    if axis not in (-1, array.ndim - 1):
+        array = np.moveaxis(array, axis, -1)
+    dtype = array.dtype if is_float(array.dtype) else working
+    if not dtype.isnative:
+        dtype = dtype.newbyteorder("=")
+    batch_shape = array.shape[:-1]
+    if type(temperature) is float and temperature >= 0:
+        return Rows(array, np.asarray(temperature), batch_shape, dtype, working)
     temperatures = real_array(temperature, "temperature")
     try:
-        batch_shape = np.broadcast_shapes(array.shape[:-1], temperatures.shape)
+        batch_shape = np.broadcast_shapes(batch_shape, temperatures.shape)
     except ValueError:
         raise ValueError(
             f"temperature has shape {temperatures.shape}, which does not broadcast "
-            f"with the batch shape {array.shape[:-1]} of the logits"
+            f"with the batch shape {batch_shape} of the logits"
         ) from None
     refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
-    return Rows(array, temperatures, batch_shape, dtype, np.dtype(working))
+    return Rows(array, temperatures, batch_shape, dtype, working)
 
 
 def with_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -92,20 +104,26 @@ def with_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return tuple(batch)
 
 
-def working_dtype(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Whether this is one of the four float dtypes that are taken."""
+    if dtype.type.__name__ == "bfloat16":
+        _WORKING[dtype.type] = np.dtype(np.float32)
+    return dtype.type in _WORKING
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """float32 for float16, bfloat16 and float32 logits; float64 for float64, integers and bool."""
+    if is_float(dtype):
+        return _WORKING[dtype.type]
     if dtype.kind in "biu":
-        return np.float64
-    try:
-        return _FLOATS[dtype.name]
-    except KeyError:
-        raise TypeError(f"logits has dtype {dtype}; {_ALLOWED}") from None
+        return np.dtype(np.float64)
+    raise TypeError(f"logits has dtype {dtype}; {_ALLOWED}")
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
     """`value` as a float64 array; complex, object, str, longdouble are a TypeError."""
     array = plain_array(value, name)
-    if array.dtype.kind not in "biu" and array.dtype.name not in _FLOATS:
+    if array.dtype.kind not in "biu" and not is_float(array.dtype):
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
     return array.astype(np.float64, copy=False)
 
@@ -125,7 +143,7 @@ def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray
         return np.empty(shape, dtype)
     if type(out) not in (np.ndarray, np.memmap):
         raise TypeError(f"out must be a numpy.ndarray, got {type(out).__name__}")
-    if out.dtype.name not in _FLOATS or not np.can_cast(dtype, out.dtype, "safe"):
+    if not is_float(out.dtype) or not np.can_cast(dtype, out.dtype, "safe"):
         raise TypeError(f"out has dtype {out.dtype}; allowed are {dtype} and wider float dtypes")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}, the result has shape {shape}")

@@ -21,14 +21,14 @@ Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
 
 def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: Any) -> None:
     """`gufunc` of every row into `target`, whose categories, if it has them, are last."""
-    logits, temperature = broadcast(rows)
-    if not _is_same(logits, target) and np.may_share_memory(logits, target):
-        logits = logits.copy()
+    rows = broadcast(rows)
+    logits, temperature = rows.logits, rows.temperature
+    if np.may_share_memory(logits, target) and not _is_same(logits, target):
+        rows = rows._replace(logits=logits.copy())
     if np.may_share_memory(temperature, target):
-        temperature = temperature.copy()
-    rows = rows._replace(logits=logits, temperature=temperature)
-    result = "f" if rows.working == np.float32 and target.dtype != rows.dtype else character(target.dtype)
-    run(gufunc, rows, (target,), result, workers)
+        rows = rows._replace(temperature=temperature.copy())
+    wider = rows.working == np.float32 and target.dtype != rows.dtype
+    run(gufunc, rows, (target,), "f" if wider else character(target.dtype), workers)
 
 
 def run(
@@ -41,38 +41,38 @@ def run(
     numbers_per_row: int = 0,
 ) -> None:
     """`gufunc` over slices of broadcast rows into `outputs`, with the loop that gives dtype characters `results`."""
-    logits, temperature = broadcast(rows)
     outputs = tuple(_bits(array) for array in outputs)
+    operand = character(rows.dtype)
+    is_plain = rows.logits.dtype == rows.dtype and rows.logits.flags.aligned
 
     def task(index: Index, first_row: int) -> None:
-        part = _plain(logits[index], rows)
+        index = (*index, ...)  # always a view, of a 0-d array too
+        part = rows.logits[index]
+        if not is_plain:
+            part = part.astype(rows.dtype)  # a copy of the slice that is aligned, native and floating
         others = extra(index, first_row, part.shape[:-1]) if extra else ()
-        signature = f"{character(part.dtype)}d{'d' * len(others)}->{results}"
-        _kernels.call(gufunc, (_bits(part), temperature[index], *others), tuple(a[index] for a in outputs), signature)
+        signature = f"{operand}d{'d' * len(others)}->{results}"
+        parts = tuple(array[index] for array in outputs)
+        _kernels.call(gufunc, (_bits(part), rows.temperature[index], *others), parts, signature)
 
     for_each_slice(task, rows.batch_shape, max(rows.n_categories, numbers_per_row), resolve(workers))
 
 
-def broadcast(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of the batch shape + (n,) and temperatures of the batch shape, as views."""
-    logits = np.broadcast_to(rows.logits, (*rows.batch_shape, rows.n_categories))
-    return logits, np.broadcast_to(rows.temperature, rows.batch_shape)
+def broadcast(rows: Rows) -> Rows:
+    """The same with logits of the batch shape + (n,) and temperatures of the batch shape, as views."""
+    if rows.logits.shape[:-1] != rows.batch_shape:
+        logits = np.broadcast_to(rows.logits, (*rows.batch_shape, rows.n_categories))
+        rows = rows._replace(logits=logits)
+    return rows._replace(temperature=np.broadcast_to(rows.temperature, rows.batch_shape))
 
 
 def character(dtype: np.dtype[Any]) -> str:
     """The kernels' name of a dtype: its character, and that of uint16 for bfloat16, which travels as its bits."""
-    return "H" if dtype.name == "bfloat16" else dtype.char
+    return "H" if dtype.type.__name__ == "bfloat16" else dtype.char
 
 
 def _bits(array: np.ndarray) -> np.ndarray:
-    return array.view(np.uint16) if array.dtype.name == "bfloat16" else array
-
-
-def _plain(part: np.ndarray, rows: Rows) -> np.ndarray:
-    """A slice of logits as the kernels take it: itself, or a copy that is aligned, native and floating."""
-    if part.dtype == rows.dtype and part.dtype.isnative and part.flags.aligned:
-        return part
-    return part.astype(rows.dtype)
+    return array.view(np.uint16) if array.dtype.type.__name__ == "bfloat16" else array
 
 
 def _is_same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -63,8 +63,8 @@ def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = N
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    if axis == -1 and out is None and workers is None:
-        result = _kernels.softmax_direct(logits, temperature)
+    if axis == -1 and workers is None:
+        result = _kernels.softmax_direct(logits, temperature, out)
         if result is not None:
             return result
     return _map(_kernels.softmax, logits, temperature, axis, out, workers)
@@ -101,8 +101,8 @@ def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    if axis == -1 and out is None and workers is None:
-        result = _kernels.log_softmax_direct(logits, temperature)
+    if axis == -1 and workers is None:
+        result = _kernels.log_softmax_direct(logits, temperature, out)
         if result is not None:
             return result
     return _map(_kernels.log_softmax, logits, temperature, axis, out, workers)
@@ -157,5 +157,5 @@ def _map(gufunc: np.ufunc, logits: Any, temperature: Any, axis: Any, out: Any, w
     rows = arguments.rows(logits, temperature, axis)
     shape = arguments.with_axis((*rows.batch_shape, rows.n_categories), axis)
     target = arguments.output(out, shape, rows.dtype)
-    map_rows(gufunc, rows, np.moveaxis(target, axis, -1), workers)
+    map_rows(gufunc, rows, target if axis == -1 else np.moveaxis(target, axis, -1), workers)
     return target

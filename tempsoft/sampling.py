@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import character, run
+from .calls import broadcast, character, run
 from .workers import Index
 
 _INDEX = np.dtype(np.int64)
@@ -121,6 +121,7 @@ def sample(
     if log_probs is not None:
         gufunc, results = _kernels.draw_with_log_prob, results + character(rows.working)
         outputs.append(log_probs)
+    rows = broadcast(rows)
     run(gufunc, rows, tuple(outputs), results, workers, numbers, n_draws)
     if raises:
         _refuse_invalid(rows, indices)
@@ -134,8 +135,7 @@ def _refuse_invalid(rows: arguments.Rows, indices: np.ndarray) -> None:
     marked = indices[..., 0] < 0
     if marked.any():
         row = int(marked.argmax())
-        logits = np.broadcast_to(rows.logits, (*rows.batch_shape, rows.n_categories))
-        arguments.refuse_row(logits[np.unravel_index(row, rows.batch_shape)], row)
+        arguments.refuse_row(rows.logits[np.unravel_index(row, rows.batch_shape)], row)
 
 
 def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -> np.ndarray:

@@ -26,7 +26,7 @@ _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
 _pool_lock = threading.Lock()
 
-Index = tuple[int | slice, ...]
+Index = tuple[Any, ...]  # of ints, slices and perhaps an Ellipsis
 
 
 @contextlib.contextmanager
@@ -102,13 +102,13 @@ def slices(batch_shape: tuple[int, ...], rows_per_slice: int) -> Iterator[tuple[
     axis -= 1
     length, step = batch_shape[axis], max(1, rows_per_slice // inner)
     for outer in range(math.prod(batch_shape[:axis])):
-        leading: list[int | slice] = []
+        leading: list[int] = []
         for size in reversed(batch_shape[:axis]):
             outer, position = divmod(outer, size)
             leading.insert(0, position)
         first = 0
         for size, position in zip(batch_shape[:axis], leading, strict=True):
-            first = first * size + int(position)  # type: ignore[arg-type]
+            first = first * size + position
         for start in range(0, length, step):
             yield (*leading, slice(start, min(start + step, length))), (first * length + start) * inner
 

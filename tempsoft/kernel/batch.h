@@ -2,8 +2,8 @@
 
 /* How a function takes one row, and a tile of columns. */
 typedef void (*R(row_function))(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
-                                const R(scratch) * s);
-typedef int (*R(tile_function))(R(tile) * tile, const R(scratch) * s);
+                                R(scratch) * s);
+typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 
 #if TS_REAL == 64 /* used by both */
 static inline ts_vector step_to(const ts_vector *v, intptr_t step, intptr_t i) {
@@ -48,13 +48,13 @@ static shape_of_work R(shape_of)(const ts_rows *rows) {
 
 /* Rows first ... first + TILE in lanes; 0 if they were declined. */
 static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape, R(tile_function) of_tile,
-                       const R(scratch) * s) {
+                       R(scratch) * s) {
     R(tile) t = {.n = rows->n_categories, .n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK};
     const double temperature = temperature_of(rows, first);
     for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
         if (temperature_of(rows, first + c) != temperature)
             return 0;
-    t.k = tempering_of(temperature);
+    t.k = *R(tempering)(s, temperature);
     if (!R(is_moderate)(&t.k))
         return 0;
     const size_t n_numbers = (size_t)t.n_blocks * TILE;
@@ -85,7 +85,7 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
 }
 
 static void R(for_each_row)(const ts_rows *rows, double *memory, R(row_function) of_row, R(tile_function) of_tile) {
-    const R(scratch) s = R(scratch_of)(memory, rows->n_categories, 0);
+    R(scratch) s = R(scratch_of)(memory, rows->n_categories, 0);
     const shape_of_work shape = R(shape_of)(rows);
     for (intptr_t i = 0; i < rows->n_rows; i++) {
         if (shape != ONE_BY_ONE && rows->n_rows - i >= TILE && R(try_tile)(rows, i, shape, of_tile, &s)) {
@@ -118,7 +118,7 @@ static void R(logsumexp)(const ts_rows *rows, double *scratch) {
 static void R(draw)(const ts_rows *rows, double *scratch) {
     unsigned status = begin_call();
     const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
-    const R(scratch) s = R(scratch_of)(scratch, rows->n_categories, n_together);
+    R(scratch) s = R(scratch_of)(scratch, rows->n_categories, n_together);
     for (intptr_t i = 0; i < rows->n_rows; i++) {
         ts_vector row = step_to(&rows->logits, rows->logits_step, i), u = step_to(&rows->u, rows->u_step, i);
         ts_vector index = step_to(&rows->index, rows->index_step, i);

@@ -18,6 +18,7 @@ typedef struct {
     intptr_t *first_draw;     /* the draws that fall into a block, as lists */
     intptr_t *next_draw;
     double *fraction;
+    tempering k;  /* of the last row; most have the same */
     REAL *turned; /* short rows, transposed, for batch.h */
     double *tile; /* for columns.h */
 } R(scratch);
@@ -25,6 +26,7 @@ typedef struct {
 static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, intptr_t n_draws) {
     intptr_t n_blocks = (n_categories + TS_BLOCK - 1) / TS_BLOCK;
     R(scratch) s;
+    s.k.temperature = -1; /* none yet */
     s.block = (REAL *)memory;
     s.weights = (REAL *)(memory + TS_BLOCK);
     s.cumulative = memory + 2 * TS_BLOCK;
@@ -41,31 +43,35 @@ static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, in
     return s;
 }
 
-/* The largest of x, or -inf; NaN if there is one. */
+static int R(has_nan)(const REAL *x, intptr_t n) {
+    int found = 0;
+    for (intptr_t i = 0; i < n; i++)
+        found |= x[i] != x[i];
+    return found;
+}
+
+/* The largest of x, or -inf; NaN if there is one. The maximum of two does not show a NaN, but their sum does; it is also
+ * NaN where -inf meets a sum that overflowed, so then one looks. */
 static inline double R(block_max)(const REAL *x, intptr_t n) {
     const VR lowest = V(set1)((REAL)-INFINITY);
-    VR max[4] = {lowest, lowest, lowest, lowest};
-    v_mask nan = V(is_nan)(lowest);
+    VR max[4] = {lowest, lowest, lowest, lowest}, sum[4];
+    for (int k = 0; k < 4; k++)
+        sum[k] = V(set1)(0);
     intptr_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (int k = 0; k < 4; k++) {
             VR v = V(load)(x + i + k * LANES);
             max[k] = V(max)(v, max[k]);
-            nan = v_mask_or(nan, V(is_nan)(v));
+            sum[k] = V(add)(sum[k], v);
         }
     for (; i < n; i += LANES) {
-        VR v = V(load_first)(x + i, n - i, lowest);
+        VR v = V(load_up_to)(x + i, n - i, lowest);
         max[0] = V(max)(v, max[0]);
-        nan = v_mask_or(nan, V(is_nan)(v));
+        sum[0] = V(add)(sum[0], v);
     }
-    if (v_mask_any(nan))
+    if (v_mask_any(V(is_nan)(V(add)(V(add)(sum[0], sum[1]), V(add)(sum[2], sum[3])))) && R(has_nan)(x, n))
         return NAN;
-    REAL lanes[LANES];
-    V(store)(lanes, V(max)(V(max)(max[0], max[1]), V(max)(max[2], max[3])));
-    REAL m = lanes[0];
-    for (int k = 1; k < LANES; k++)
-        m = lanes[k] > m ? lanes[k] : m;
-    return (double)m;
+    return (double)V(largest)(V(max)(V(max)(max[0], max[1]), V(max)(max[2], max[3])));
 }
 
 /* c of a block, for the fast exponential; meaningless, and not below LARGEST_EXPONENT, where that does not hold. */
@@ -78,9 +84,21 @@ static inline int R(is_moderate)(const tempering *k) {
     return k->temperature >= SMALLEST_TEMPERATURE && k->temperature <= LARGEST_TEMPERATURE;
 }
 
+static inline const tempering *R(tempering)(R(scratch) * s, double temperature) {
+    if (s->k.temperature != temperature)
+        s->k = tempering_of(temperature);
+    return &s->k;
+}
+
+/* A logit below which nothing counts beside 2^exponent. */
+static inline REAL R(lowest)(const tempering *k, double exponent) {
+    return (REAL)((exponent + UNDERFLOW - 4) * LOG_2_HI * k->temperature);
+}
+
 static inline R(scale) R(scale_of)(const tempering *k, double exponent, double max) {
     REAL a_hi = (REAL)k->log2_e.hi, a_lo = (REAL)((k->log2_e.hi - a_hi) + k->log2_e.lo);
-    return (R(scale)){V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), max, *k};
+    return (R(scale)){V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)),
+                      V(set1)(R(lowest)(k, exponent)), max, k};
 }
 
 /* The exponentials of one block: added to `sum`, and kept where `keep` is not NULL. */
@@ -101,12 +119,14 @@ TS_INLINE void R(exp_block_by)(void (*exp_of)(VR[4], const R(scale) *), const RE
         }
     for (int piece = 0; i + LANES * piece < n && piece < PIECES; piece++) {
         const intptr_t at = i + LANES * piece;
-        VR e[4];
-        for (int chunk = 0; chunk < 4; chunk++)
-            e[chunk] = V(load_first)(x + at + 16 * chunk, n - at - 16 * chunk, lowest);
+        VR e[4] = {lowest, lowest, lowest, lowest};
+        for (int chunk = 0; chunk < 4 && at + 16 * chunk < n; chunk++)
+            e[chunk] = V(load_up_to)(x + at + 16 * chunk, n - at - 16 * chunk, lowest);
         exp_of(e, s);
-        for (int chunk = 0; keep && chunk < 4; chunk++)
-            V(store_first)(keep + at + 16 * chunk, n - at - 16 * chunk, e[chunk]);
+        for (int chunk = 0; chunk < 4; chunk++)
+            e[chunk] = V(up_to)(e[chunk], n - at - 16 * chunk);
+        for (int chunk = 0; keep && chunk < 4 && at + 16 * chunk < n; chunk++)
+            V(store_up_to)(keep + at + 16 * chunk, n - at - 16 * chunk, e[chunk]);
         R(sum_add)(sum, piece, e);
     }
 }

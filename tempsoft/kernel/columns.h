@@ -32,16 +32,20 @@ static inline intptr_t R(block_end)(const R(tile) * t, intptr_t b) {
 /* Maxima of every block and column; 0 if the tile is to be declined. */
 static int R(tile_max)(R(tile) * t) {
     for (intptr_t b = 0; b < t->n_blocks; b++) {
-        VR max[TILE_VECTORS];
+        VR max[TILE_VECTORS], sum[TILE_VECTORS];
         v_mask nan = V(is_nan)(V(set1)(0));
-        for (int v = 0; v < TILE_VECTORS; v++)
+        for (int v = 0; v < TILE_VECTORS; v++) {
             max[v] = V(set1)((REAL)-INFINITY);
+            sum[v] = V(set1)(0);
+        }
         for (intptr_t i = b * TS_BLOCK; i < R(block_end)(t, b); i++)
             for (int v = 0; v < TILE_VECTORS; v++) {
                 VR x = R(at)(t, i, v);
                 max[v] = V(max)(x, max[v]);
-                nan = v_mask_or(nan, V(is_nan)(x));
+                sum[v] = V(add)(sum[v], x);
             }
+        for (int v = 0; v < TILE_VECTORS; v++)
+            nan = v_mask_or(nan, V(is_nan)(sum[v])); /* see block_max */
         if (v_mask_any(nan))
             return 0;
         REAL lanes[TILE];
@@ -60,9 +64,12 @@ static int R(tile_max)(R(tile) * t) {
 
 /* Sums of block b, a column each; the exponentials are left in `out` if `keep`. */
 static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
-    REAL round_less_c[TILE];
-    for (int c = 0; c < TILE; c++)
-        round_less_c[c] = (REAL)(ROUND - R(exponent_of)(t->max[b * TILE + c], &t->k));
+    REAL round_less_c[TILE], lowest[TILE];
+    for (int c = 0; c < TILE; c++) {
+        const double exponent = R(exponent_of)(t->max[b * TILE + c], &t->k);
+        round_less_c[c] = (REAL)(ROUND - exponent);
+        lowest[c] = R(lowest)(&t->k, exponent);
+    }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
     const intptr_t end = R(block_end)(t, b);
     R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
@@ -75,10 +82,14 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
                 VR e[4];
                 for (int chunk = 0; chunk < 4; chunk++) {
                     const intptr_t row = i + j + 16 * chunk;
-                    e[chunk] = row < end ? R(at)(t, row, v) : V(set1)((REAL)-INFINITY);
+                    e[chunk] = R(at)(t, row < end ? row : i + j, v);
                 }
                 scale.round_less_c = V(load)(round_less_c + v * LANES);
+                scale.lowest = V(load)(lowest + v * LANES);
                 R(exp_fast)(e, &scale);
+                for (int chunk = 1; chunk < 4; chunk++)
+                    if (i + j + 16 * chunk >= end)
+                        e[chunk] = V(set1)(0);
                 for (int chunk = 0; keep && chunk < 4 && i + j + 16 * chunk < end; chunk++)
                     V(store)(R(out_at)(t, i + j + 16 * chunk, v), e[chunk]);
                 R(sum_add)(&sums[v / PIECES][j], v % PIECES, e);
@@ -94,11 +105,11 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
 }
 
 /* The plan of column c, in the scratch memory of one row. */
-static ts_plan R(plan_column)(const R(tile) * t, int c, const R(scratch) * s) {
+static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
     ts_plan plan = {.kind = TS_ORDINARY,
                     .n_categories = t->n,
                     .n_blocks = t->n_blocks,
-                    .temperature = t->k.temperature,
+                    .k = &t->k,
                     .max = -INFINITY,
                     .exponent = -INFINITY,
                     .blocks = s->blocks};
@@ -115,7 +126,7 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, const R(scratch) * s) {
 }
 
 /* The factor of each block and column. */
-static void R(tile_factors)(R(tile) * t, const R(scratch) * s) {
+static void R(tile_factors)(R(tile) * t, R(scratch) * s) {
     if (t->n_blocks == 1) { /* what plan_column and split_factor come to, for all columns at once */
         for (int c = 0; c < TILE; c++) {
             dd f = dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]});
@@ -137,7 +148,7 @@ static void R(tile_factors)(R(tile) * t, const R(scratch) * s) {
     }
 }
 
-static int R(softmax_tile)(R(tile) * t, const R(scratch) * s) {
+static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
@@ -154,7 +165,7 @@ static int R(softmax_tile)(R(tile) * t, const R(scratch) * s) {
     return 1;
 }
 
-static int R(logsumexp_tile)(R(tile) * t, const R(scratch) * s) {
+static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
@@ -166,7 +177,7 @@ static int R(logsumexp_tile)(R(tile) * t, const R(scratch) * s) {
     return 1;
 }
 
-static int R(log_softmax_tile)(R(tile) * t, const R(scratch) * s) {
+static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)

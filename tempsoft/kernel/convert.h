@@ -16,14 +16,14 @@ static void halves_to_f32(const uint16_t *p, ts_type type, intptr_t n, float *ou
                 padded[k] = from[k];
             from = padded;
         }
-        vf_store_first(out + i, n - i, type == TS_F16 ? vf_load_f16(from) : vf_load_bf16(from));
+        vf_store_up_to(out + i, n - i, type == TS_F16 ? vf_load_f16(from) : vf_load_bf16(from));
     }
 }
 
 static void halves_from_f32(const float *x, ts_type type, intptr_t n, uint16_t *out) {
     uint16_t padded[VF_LANES];
     for (intptr_t i = 0; i < n; i += VF_LANES) {
-        vf v = vf_load_first(x + i, n - i, vf_set1(0));
+        vf v = vf_load_up_to(x + i, n - i, vf_set1(0));
         uint16_t *to = n - i < VF_LANES ? padded : out + i;
         if (type == TS_F16)
             vf_store_f16(to, v);

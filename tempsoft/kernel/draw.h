@@ -43,58 +43,64 @@ typedef struct {
     uint32_t summed; /* one bit a group */
 } R(block);
 
-/* Weights that are not 0 as probabilities. */
-static void R(keep_drawable)(REAL *e, intptr_t n, R(factor) f) {
-    const VR smallest = V(set1)(REAL_SMALLEST), zero = V(set1)(0);
-    for (intptr_t i = 0; i < n; i += LANES) {
-        VR weight = V(load_first)(e + i, n - i, zero);
-        weight = V(keep_ge)(R(probability)(weight, &f), smallest, weight);
-        V(store_first)(e + i, n - i, weight);
-    }
-}
-
-/* Sums of 64 weights each, in double. */
-static void R(sum_groups)(R(block) * block) {
+/* Weights that would be 0 as probabilities become 0, if any can; then sums of 64 weights each, in double. */
+TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor) * f, int two_steps) {
+    double sum = 0.0;
     for (intptr_t g = 0; g < block->n_groups; g++) {
         vd sums[PARTS];
         for (int part = 0; part < PARTS; part++)
             sums[part] = vd_set1(0);
-        for (int chunk = 0; chunk < 4; chunk++)
-            for (int piece = 0; piece < PIECES; piece++) {
-                VR e = V(load)(block->weights + g * TS_GROUP + chunk * 16 + piece * LANES);
-#if TS_REAL == 32
-                for (int part = 0; part < VF_LANES / VD_LANES; part++) {
-                    vd *sum = &sums[piece * (VF_LANES / VD_LANES) + part];
-                    *sum = vd_add(*sum, vf_part_to_vd(e, part));
-                }
-#else
-                sums[piece] = vd_add(sums[piece], e);
-#endif
+        for (int at = 0; at < TS_GROUP; at += LANES) {
+            REAL *place = weights + g * TS_GROUP + at;
+            VR e = V(load)(place);
+            if (f) {
+                e = V(keep_ge)(R(probability)(e, f, two_steps), V(set1)(REAL_SMALLEST), e);
+                V(store)(place, e);
             }
-        block->groups[g] = fold(sums) + (g ? block->groups[g - 1] : 0.0);
+#if TS_REAL == 32
+            for (int part = 0; part < VF_LANES / VD_LANES; part++) {
+                vd *of_lane = &sums[(at / LANES * (VF_LANES / VD_LANES) + part) % PARTS];
+                *of_lane = vd_add(*of_lane, vf_part_to_vd(e, part));
+            }
+#else
+            sums[at / LANES % PARTS] = vd_add(sums[at / LANES % PARTS], e);
+#endif
+        }
+        block->groups[g] = sum += fold(sums);
     }
+}
+
+static void R(sum_groups)(R(block) * block, REAL *weights, const R(factor) * f) {
+    if (!f)
+        R(sum_groups_by)(block, weights, NULL, 0);
+    else if (f->two_steps)
+        R(sum_groups_by)(block, weights, f, 1);
+    else
+        R(sum_groups_by)(block, weights, f, 0);
 }
 
 /* Block b; `e` holds its exponentials or is NULL, and is then made again. */
 static void R(ready_block)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b, REAL *e,
                            const R(scratch) * s) {
-    intptr_t length = block_length(plan, b), padded = (length + TS_GROUP - 1) / TS_GROUP * TS_GROUP;
-    if (plan->kind == TS_UNIFORM) {
+    const intptr_t length = block_length(plan, b);
+    const int is_ordinary = plan->kind == TS_ORDINARY;
+    if (!is_ordinary) {
         const REAL *x = R(load)(row, b * TS_BLOCK, length, s->block);
         e = s->weights;
         R(fill_kept)(x, length, R(cut_in_block)(plan, b, x), 1, 0, e);
-    } else {
-        if (!e)
-            e = R(exp_again)(plan, row, b, s);
-        R(keep_drawable)(e, length, R(factor_of)(plan, b));
+    } else if (!e) {
+        e = R(exp_again)(plan, row, b, s);
     }
-    for (intptr_t i = length; i < padded; i++)
-        e[i] = 0;
     block->weights = e;
     block->cumulative = s->cumulative;
-    block->n_groups = padded / TS_GROUP;
+    block->n_groups = (length + TS_GROUP - 1) / TS_GROUP;
     block->summed = 0;
-    R(sum_groups)(block);
+    for (intptr_t i = length; i < block->n_groups * TS_GROUP; i++)
+        e[i] = 0;
+    R(factor) factor;
+    if (is_ordinary)
+        factor = R(factor_of)(plan, b);
+    R(sum_groups)(block, e, is_ordinary ? &factor : NULL);
 }
 
 /* The entry of a block that a fraction of its weight falls on, or -1 where nothing in it can be drawn. */
@@ -178,12 +184,12 @@ static void R(put_log_probs)(const ts_plan *plan, const ts_vector *row, const ts
         REAL *to = (REAL *)(log_prob->data + i * log_prob->stride);
         *to = at < 0 ? (REAL)NAN : (REAL)log_share;
         if (plan->kind == TS_ORDINARY && at >= 0)
-            V(store_first)(to, 1, R(log_probability)(V(set1)(*R(load)(row, at, 1, buffer)), &scale));
+            V(store_up_to)(to, 1, R(log_probability)(V(set1)(*R(load)(row, at, 1, buffer)), &scale));
     }
 }
 
 static void R(draw_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *u,
-                        const ts_vector *index, const ts_vector *log_prob, intptr_t n_draws, const R(scratch) * s) {
+                        const ts_vector *index, const ts_vector *log_prob, intptr_t n_draws, R(scratch) * s) {
     REAL *keep = n <= TS_BLOCK ? s->weights : NULL;
     ts_plan plan;
     R(plan_row)(&plan, row, n, temperature, keep, s);

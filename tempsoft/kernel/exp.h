@@ -6,21 +6,17 @@
  *          LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
- * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp; 0 below 2^UNDERFLOW,
- *          which -inf is. tests/test_accuracy.py holds what follows from it to 3 ulp.
+ * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW, which
+ *          -inf is, some number below 2^UNDERFLOW: too small to change a sum of exponentials, and 0 once divided by it.
+ *          tests/test_accuracy.py holds what follows from this to 3 ulp.
  */
 
 /* What the exponentials of a block have in common. */
 typedef struct {
-    VR a_hi, a_lo, round_less_c; /* fast */
-    double max;                  /* careful: of the row */
-    tempering k;
+    VR a_hi, a_lo, round_less_c, lowest; /* fast */
+    double max;                          /* careful: of the row */
+    const tempering *k;
 } R(scale);
-
-/* p 2^n for n + ROUND, and 0 where n < UNDERFLOW. */
-static inline VR R(two_to)(VR p, VR n_plus_round) {
-    return V(keep_ge)(n_plus_round, V(set1)(ROUND + UNDERFLOW), V(times_two_to)(p, n_plus_round));
-}
 
 /* 2^BIAS 2^r; the coefficients are scaled exactly. Four at a time, step by step, because each waits for the one before. */
 TS_INLINE void R(exp2)(const VR r[4], VR p[4]) {
@@ -31,18 +27,20 @@ TS_INLINE void R(exp2)(const VR r[4], VR p[4]) {
             p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
 }
 
-/* Four vectors of logits become their exponentials. */
+/* Four vectors of logits, -inf among them but no NaN, become their exponentials. */
 TS_INLINE void R(exp_fast)(VR x[4], const R(scale) * s) {
     VR n_plus_round[4], r[4], p[4];
     for (int i = 0; i < 4; i++)
-        n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c); /* meaningless where x a is far below c; cut below */
+        x[i] = V(max)(x[i], s->lowest);
+    for (int i = 0; i < 4; i++)
+        n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c);
     for (int i = 0; i < 4; i++)
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
     for (int i = 0; i < 4; i++)
         r[i] = V(fma)(x[i], s->a_lo, r[i]);
     R(exp2)(r, p);
     for (int i = 0; i < 4; i++)
-        x[i] = R(two_to)(p[i], n_plus_round[i]);
+        x[i] = V(times_two_to)(p[i], n_plus_round[i]);
 }
 
 #if TS_REAL == 64
@@ -79,14 +77,14 @@ TS_INLINE void R(exp_careful)(VR x[4], const R(scale) * s) {
 #if TS_REAL == 32
         vd n_parts[VF_LANES / VD_LANES], r_parts[VF_LANES / VD_LANES];
         for (int part = 0; part < VF_LANES / VD_LANES; part++)
-            careful_argument(vf_part_to_vd(x[i], part), s->max, &s->k, &n_parts[part], &r_parts[part]);
+            careful_argument(vf_part_to_vd(x[i], part), s->max, s->k, &n_parts[part], &r_parts[part]);
         n[i] = vf_from_vd(n_parts);
         r[i] = vf_from_vd(r_parts);
 #else
-        careful_argument(x[i], s->max, &s->k, &n[i], &r[i]);
+        careful_argument(x[i], s->max, s->k, &n[i], &r[i]);
 #endif
     }
     R(exp2)(r, p);
     for (int i = 0; i < 4; i++)
-        x[i] = R(two_to)(p[i], V(add)(n[i], V(set1)(ROUND)));
+        x[i] = V(keep_ge)(n[i], V(set1)(UNDERFLOW), V(times_two_to)(p[i], V(add)(n[i], V(set1)(ROUND))));
 }

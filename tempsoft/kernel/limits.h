@@ -52,12 +52,12 @@ static void R(plan_limit)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
             return;
         plan->max = max > plan->max ? max : plan->max;
     }
-    if (!(plan->temperature >= 0))
+    if (!(plan->k->temperature >= 0))
         return;
     plan->kind = plan->max > -INFINITY ? TS_UNIFORM : TS_NOWHERE;
     if (plan->max == INFINITY)
         plan->cut = (ts_cut){INFINITY, plan->n_categories};
-    else if (plan->temperature == 0)
+    else if (plan->k->temperature == 0)
         plan->cut = (ts_cut){plan->max, 1};
     else
         plan->cut = (ts_cut){-INFINITY, 0};

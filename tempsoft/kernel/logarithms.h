@@ -9,7 +9,7 @@
  * the first is infinite. */
 static inline void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
     const dd log_sum = dd_log((dd){plan->sum_hi, plan->sum_lo}, plan->exponent - BIAS);
-    const dd scaled = dd_quotient(plan->max, 0.0, plan->temperature);
+    const dd scaled = dd_quotient(plan->max, 0.0, plan->k->temperature);
     *whole = plan->careful ? dd_add(scaled, log_sum) : log_sum;
     *above_max = plan->careful ? log_sum : dd_add(log_sum, (dd){-scaled.hi, -scaled.lo});
 }
@@ -20,12 +20,12 @@ static REAL R(logsumexp_of)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
     if (plan->kind == TS_NOWHERE || plan->max == INFINITY)
         return (REAL)plan->max;
     if (plan->kind == TS_ORDINARY) {
-        const double scaled = plan->max / plan->temperature;
+        const double scaled = plan->max / plan->k->temperature;
         dd whole, above_max;
         R(log_sums)(plan, &whole, &above_max);
         return (REAL)(isinf(scaled) ? scaled : whole.hi);
     }
-    if (plan->temperature == 0) {
+    if (plan->k->temperature == 0) {
         if (plan->max != 0)
             return (REAL)(plan->max > 0 ? INFINITY : -INFINITY);
         plan->cut.ties = plan->n_categories; /* all the maxima count, not the first alone */
@@ -44,14 +44,14 @@ typedef struct {
 
 /* out = 1 / T and -log sum exp(x / T), two numbers each; 0 if the fast formula does not hold. */
 static int R(split_log_scale)(const ts_plan *plan, REAL out[4], dd *above_max) {
-    const dd inverse = tempering_of(plan->temperature).inverse;
+    const dd inverse = plan->k->inverse;
     dd offset;
     R(log_sums)(plan, &offset, above_max);
     out[0] = (REAL)inverse.hi;
     out[1] = (REAL)((inverse.hi - out[0]) + inverse.lo);
     out[2] = (REAL)-offset.hi;
     out[3] = (REAL) - ((offset.hi + out[2]) + offset.lo);
-    return plan->temperature >= COLDEST_LOG && plan->temperature <= LARGEST_TEMPERATURE &&
+    return plan->k->temperature >= COLDEST_LOG && plan->k->temperature <= LARGEST_TEMPERATURE &&
            fabs(offset.hi) < LARGEST_OFFSET;
 }
 
@@ -60,7 +60,7 @@ static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
     dd above_max;
     const int fast = R(split_log_scale)(plan, split, &above_max);
     return (R(log_scale)){fast,      V(set1)(split[0]), V(set1)(split[1]), V(set1)(split[2]), V(set1)(split[3]),
-                          plan->max, above_max,         tempering_of(plan->temperature)};
+                          plan->max, above_max,         *plan->k};
 }
 
 /* (x - max) / T - (log sum exp(x / T) - max / T). */
@@ -88,7 +88,7 @@ static inline VR R(log_probability)(VR x, const R(log_scale) * s) {
 }
 
 static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
-                               const R(scratch) * s) {
+                               R(scratch) * s) {
     ts_plan plan;
     R(plan_row)(&plan, row, n, temperature, NULL, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
@@ -108,15 +108,15 @@ static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperat
         for (; i + LANES <= length; i += LANES)
             V(store)(to + i, R(log_probability)(V(load)(x + i), &scale));
         if (i < length) {
-            VR last = V(load_first)(x + i, length - i, V(set1)(0));
-            V(store_first)(to + i, length - i, R(log_probability)(last, &scale));
+            VR last = V(load_up_to)(x + i, length - i, V(set1)(0));
+            V(store_up_to)(to + i, length - i, R(log_probability)(last, &scale));
         }
         R(store)(out, start, length, to);
     }
 }
 
 static void R(logsumexp_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
-                             const R(scratch) * s) {
+                             R(scratch) * s) {
     ts_plan plan;
     R(plan_row)(&plan, row, n, temperature, NULL, s);
     *(REAL *)out->data = R(logsumexp_of)(&plan, row, s->block);

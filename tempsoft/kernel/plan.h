@@ -23,6 +23,8 @@ typedef struct {
     ts_type type;
 } ts_vector;
 
+struct tempering;
+
 typedef enum {
     TS_ORDINARY, /* weights exp((x - max) / temperature), described by the blocks */
     TS_UNIFORM,  /* equal shares of what the cut keeps: +inf in the row, or a temperature of 0 or inf */
@@ -47,7 +49,7 @@ typedef struct {
     ts_kind kind;
     int careful; /* which exponential an ordinary row takes; if so, exponentials are relative to max and c is 0 */
     intptr_t n_categories, n_blocks;
-    double temperature;
+    const struct tempering *k; /* the temperature; of the scratch memory, gone with the next row */
     double max;
     double exponent;       /* the largest c of the blocks */
     double sum_hi, sum_lo; /* of the row, times 2^(bias - exponent) */

@@ -14,8 +14,10 @@ static inline int R(counts)(const ts_plan *plan, intptr_t b) {
 
 /* The row's sum, from those of its blocks: they differ by exact powers of two. */
 static void R(sum_blocks)(ts_plan *plan) {
-    dd sum = {0.0, 0.0};
-    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+    dd sum = {plan->blocks.sum_hi[0], plan->blocks.sum_lo[0]};
+    if (plan->n_blocks > 1)
+        sum = (dd){0.0, 0.0};
+    for (intptr_t b = 0; b < plan->n_blocks && plan->n_blocks > 1; b++) {
         if (!R(counts)(plan, b))
             continue;
         const int depth = R(depth)(plan, b);
@@ -27,20 +29,20 @@ static void R(sum_blocks)(ts_plan *plan) {
 
 /* The blocks by the fast exponential; 0 if it does not hold for this row: its largest logits are out of reach, or blocks
  * out of reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const ts_vector *row, const tempering *k, REAL *keep, const R(scratch) * s) {
+static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
     double out_of_reach = -INFINITY;
     plan->exponent = -INFINITY;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        const double max = R(block_max)(x, length), exponent = R(exponent_of)(max, k);
+        const double max = R(block_max)(x, length), exponent = R(exponent_of)(max, plan->k);
         if (!(max < INFINITY)) {
             R(plan_limit)(plan, row, s->block);
             return 1;
         }
         dd sum = {0.0, 0.0};
         if (fabs(exponent) < LARGEST_EXPONENT) {
-            const R(scale) scale = R(scale_of)(k, exponent, max);
+            const R(scale) scale = R(scale_of)(plan->k, exponent, max);
             sum = R(exp_block)(x, length, &scale, 0, keep ? keep + start : NULL);
             plan->exponent = exponent > plan->exponent ? exponent : plan->exponent;
         } else if (exponent > out_of_reach) {
@@ -56,7 +58,7 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, const tempering *k,
 }
 
 /* The blocks by the careful exponential, relative to the largest logit of the row, which takes a second reading. */
-static void R(plan_careful)(ts_plan *plan, const ts_vector *row, const tempering *k, REAL *keep, const R(scratch) * s) {
+static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
     plan->careful = 1;
     plan->exponent = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
@@ -70,7 +72,7 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, const tempering
         plan->blocks.max[b] = max;
         plan->blocks.exponent[b] = 0;
     }
-    const R(scale) scale = R(scale_of)(k, 0, plan->max);
+    const R(scale) scale = R(scale_of)(plan->k, 0, plan->max);
     for (intptr_t b = 0; b < plan->n_blocks && plan->max > -INFINITY; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
@@ -83,20 +85,20 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, const tempering
 /* The plan of a row. Its exponentials are left in `keep` unless that is NULL, and are meaningless unless the plan is
  * ordinary; `keep` may be the row itself if that is one block. */
 static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
-                        const R(scratch) * s) {
+                        R(scratch) * s) {
+    const tempering *k = R(tempering)(s, temperature);
     *plan = (ts_plan){.kind = TS_ORDINARY,
                       .n_categories = n,
                       .n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK,
-                      .temperature = temperature,
+                      .k = k,
                       .max = -INFINITY,
                       .blocks = s->blocks};
     if (!(temperature > 0 && temperature < INFINITY)) {
         R(plan_limit)(plan, row, s->block);
         return;
     }
-    const tempering k = tempering_of(temperature);
-    if (!R(is_moderate)(&k) || !R(plan_fast)(plan, row, &k, keep, s))
-        R(plan_careful)(plan, row, &k, keep, s);
+    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, keep, s))
+        R(plan_careful)(plan, row, keep, s);
     if (plan->kind != TS_ORDINARY)
         return;
     if (plan->max == -INFINITY)

@@ -23,31 +23,40 @@ static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b) {
     return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
 }
 
-static inline VR R(probability)(VR e, const R(factor) * f) {
-    if (f->two_steps)
+TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
+    if (two_steps)
         e = V(mul)(e, V(set1)(STEP_DOWN));
     return V(fma)(e, f->hi, V(mul)(e, f->lo));
 }
 
-static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
+TS_INLINE void R(scale_block_by)(const REAL *e, intptr_t n, const R(factor) * f, int two_steps, REAL *out) {
     intptr_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        V(store)(out + i, R(probability)(V(load)(e + i), &f));
-    if (i < n)
-        V(store_first)(out + i, n - i, R(probability)(V(load_first)(e + i, n - i, V(set1)(0)), &f));
+    for (; i + 4 * LANES <= n; i += 4 * LANES)
+        for (int k = 0; k < 4; k++)
+            V(store)(out + i + k * LANES, R(probability)(V(load)(e + i + k * LANES), f, two_steps));
+    for (; i < n; i += LANES) {
+        VR last = V(load_up_to)(e + i, n - i, V(set1)(0));
+        V(store_up_to)(out + i, n - i, R(probability)(last, f, two_steps));
+    }
+}
+
+static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
+    if (f.two_steps)
+        R(scale_block_by)(e, n, &f, 1, out);
+    else
+        R(scale_block_by)(e, n, &f, 0, out);
 }
 
 /* The exponentials of a block that were not kept, made again with the same bits. */
 static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b, const R(scratch) * s) {
     const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-    const tempering k = tempering_of(plan->temperature);
-    const R(scale) scale = R(scale_of)(&k, plan->blocks.exponent[b], plan->max);
+    const R(scale) scale = R(scale_of)(plan->k, plan->blocks.exponent[b], plan->max);
     R(exp_block)(R(load)(row, start, length, s->block), length, &scale, plan->careful, s->weights);
     return s->weights;
 }
 
 static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
-                           const R(scratch) * s) {
+                           R(scratch) * s) {
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end, unless it is one block */
     if (n <= TS_BLOCK)
         keep = R(place)(out, 0, s->weights);

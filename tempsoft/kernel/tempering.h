@@ -19,6 +19,8 @@ typedef struct {
 
 /* x / 2^bits for 0 <= bits < 2000, in two steps because one need not fit. */
 static inline double down_by(double x, int bits) {
+    if (bits == 0)
+        return x;
     uint64_t half = (uint64_t)(1023 - bits / 2) << 52, rest = (uint64_t)(1023 - (bits - bits / 2)) << 52;
     double a, b;
     memcpy(&a, &half, sizeof a);
@@ -26,7 +28,7 @@ static inline double down_by(double x, int bits) {
     return x * a * b;
 }
 
-typedef struct {
+typedef struct tempering {
     double temperature;
     double down, up; /* powers of two; a difference of logits is (x down - m down) up */
     dd log2_e;       /* log2(e) / (T down up) */

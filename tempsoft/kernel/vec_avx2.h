@@ -24,17 +24,28 @@ static inline __m256i vd_first(intptr_t n) {
 static inline vf vf_set1(float x) { return _mm256_set1_ps(x); }
 static inline vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void vf_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
-static inline vf vf_load_first(const float *p, intptr_t n, vf fill) {
+static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
     __m256i first = vf_first(n);
     return _mm256_blendv_ps(fill, _mm256_maskload_ps(p, first), _mm256_castsi256_ps(first));
 }
-static inline void vf_store_first(float *p, intptr_t n, vf x) { _mm256_maskstore_ps(p, vf_first(n), x); }
+static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
+    if (n >= 8)
+        vf_store(p, x);
+    else
+        _mm256_maskstore_ps(p, vf_first(n), x); /* slow on AMD */
+}
+static inline vf vf_up_to(vf x, intptr_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(vf_first(n))); }
 static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return _mm256_fmsub_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline float vf_largest(vf x) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
 }
@@ -48,11 +59,17 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }
 static inline vd vd_load(const double *p) { return _mm256_loadu_pd(p); }
 static inline void vd_store(double *p, vd x) { _mm256_storeu_pd(p, x); }
-static inline vd vd_load_first(const double *p, intptr_t n, vd fill) {
+static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) {
     __m256i first = vd_first(n);
     return _mm256_blendv_pd(fill, _mm256_maskload_pd(p, first), _mm256_castsi256_pd(first));
 }
-static inline void vd_store_first(double *p, intptr_t n, vd x) { _mm256_maskstore_pd(p, vd_first(n), x); }
+static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
+    if (n >= 4)
+        vd_store(p, x);
+    else
+        _mm256_maskstore_pd(p, vd_first(n), x); /* slow on AMD */
+}
+static inline vd vd_up_to(vd x, intptr_t n) { return _mm256_and_pd(x, _mm256_castsi256_pd(vd_first(n))); }
 static inline vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
@@ -60,6 +77,10 @@ static inline vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 static inline vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 static inline vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
+static inline double vd_largest(vd x) {
+    __m128d m = _mm_max_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
+}
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_GE_OQ));
 }

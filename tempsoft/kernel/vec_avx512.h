@@ -28,16 +28,18 @@ static inline __mmask8 vd_first(intptr_t n) {
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
-static inline vf vf_load_first(const float *p, intptr_t n, vf fill) {
+static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
     return _mm512_mask_loadu_ps(fill, vf_first(n), p);
 }
-static inline void vf_store_first(float *p, intptr_t n, vf x) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
+static inline void vf_store_up_to(float *p, intptr_t n, vf x) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
+static inline vf vf_up_to(vf x, intptr_t n) { return _mm512_maskz_mov_ps(vf_first(n), x); }
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return _mm512_fmsub_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), no, yes);
 }
@@ -53,10 +55,11 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }
 static inline vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
 static inline void vd_store(double *p, vd x) { _mm512_storeu_pd(p, x); }
-static inline vd vd_load_first(const double *p, intptr_t n, vd fill) {
+static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) {
     return _mm512_mask_loadu_pd(fill, vd_first(n), p);
 }
-static inline void vd_store_first(double *p, intptr_t n, vd x) { _mm512_mask_storeu_pd(p, vd_first(n), x); }
+static inline void vd_store_up_to(double *p, intptr_t n, vd x) { _mm512_mask_storeu_pd(p, vd_first(n), x); }
+static inline vd vd_up_to(vd x, intptr_t n) { return _mm512_maskz_mov_pd(vd_first(n), x); }
 static inline vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
@@ -64,6 +67,7 @@ static inline vd vd_div(vd a, vd b) { return _mm512_div_pd(a, b); }
 static inline vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }
 static inline vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+static inline double vd_largest(vd x) { return _mm512_reduce_max_pd(x); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), no, yes);
 }

@@ -22,18 +22,24 @@ typedef int v_mask;
 static inline vf vf_set1(float x) { return x; }
 static inline vf vf_load(const float *p) { return *p; }
 static inline void vf_store(float *p, vf x) { *p = x; }
-/* The first n lanes from memory, `fill` in the others; nothing past them is touched. n may be <= 0 or past the lanes. */
-static inline vf vf_load_first(const float *p, intptr_t n, vf fill) { return n > 0 ? *p : fill; }
-static inline void vf_store_first(float *p, intptr_t n, vf x) {
-    if (n > 0)
-        *p = x;
+/* The first n > 0 lanes from memory, or all, and `fill` in the others; nothing past them is touched. */
+static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
+    (void)n, (void)fill;
+    return *p;
 }
+static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
+    (void)n;
+    *p = x;
+}
+/* The first n lanes of x, 0 in the others; n may be <= 0. */
+static inline vf vf_up_to(vf x, intptr_t n) { return n > 0 ? x : 0; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
 static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return fmaf(a, b, -c); }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either is NaN */
+static inline float vf_largest(vf x) { return x; }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
 static inline vf vf_keep_ge(vf a, vf b, vf x) { return a >= b ? x : 0; }
 static inline v_mask vf_is_nan(vf x) { return x != x; }
@@ -50,11 +56,15 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline vd vd_set1(double x) { return x; }
 static inline vd vd_load(const double *p) { return *p; }
 static inline void vd_store(double *p, vd x) { *p = x; }
-static inline vd vd_load_first(const double *p, intptr_t n, vd fill) { return n > 0 ? *p : fill; }
-static inline void vd_store_first(double *p, intptr_t n, vd x) {
-    if (n > 0)
-        *p = x;
+static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) {
+    (void)n, (void)fill;
+    return *p;
 }
+static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
+    (void)n;
+    *p = x;
+}
+static inline vd vd_up_to(vd x, intptr_t n) { return n > 0 ? x : 0; }
 static inline vd vd_add(vd a, vd b) { return a + b; }
 static inline vd vd_sub(vd a, vd b) { return a - b; }
 static inline vd vd_mul(vd a, vd b) { return a * b; }
@@ -62,6 +72,7 @@ static inline vd vd_div(vd a, vd b) { return a / b; }
 static inline vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return fma(a, b, -c); }
 static inline vd vd_max(vd a, vd b) { return a > b ? a : b; }
+static inline double vd_largest(vd x) { return x; }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) { return a >= b ? yes : no; }
 static inline vd vd_keep_ge(vd a, vd b, vd x) { return a >= b ? x : 0; }
 static inline v_mask vd_is_nan(vd x) { return x != x; }

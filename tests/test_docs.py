@@ -1,0 +1,75 @@
+"""The examples in README.md and in the docstrings of the public functions run and print what they say."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+import tempsoft
+
+README = pathlib.Path(__file__).parents[1] / "README.md"
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+FUNCTIONS = [name for name in tempsoft.__all__ if inspect.isfunction(getattr(tempsoft, name))]
+
+
+def python_blocks(text):
+    """(line of the opening fence, code) of each block fenced as python."""
+    pattern = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    return [(text.count("\n", 0, match.start()) + 1, match[1]) for match in pattern.finditer(text)]
+
+
+def failures(text, name, names):
+    """What doctest says of the examples in `text`, and how many there are."""
+    test = doctest.DocTestParser().get_doctest(text, names, name, None, 0)
+    said = []
+    doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append, clear_globs=False)
+    return "".join(said), len(test.examples)
+
+
+@pytest.fixture(autouse=True)
+def default_printing():
+    with np.printoptions(precision=8, threshold=1000, edgeitems=3, linewidth=75, suppress=False, floatmode="maxprec"):
+        yield
+
+
+def test_readme(monkeypatch, tmp_path):
+    """Its blocks run in order, in one namespace, as a reader types them; those with prompts print what they say."""
+    blocks = python_blocks(README.read_text(encoding="utf-8")) if README.exists() else []
+    assert blocks, "README.md has no python block"
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme"}
+    for line, code in blocks:
+        if ">>>" in code:
+            said, count = failures(code, f"README.md, line {line}", names)
+            assert count
+            assert not said, said
+        else:
+            exec(compile("\n" * line + code, str(README), "exec"), names)
+    assert any(getattr(value, "__name__", None) == "tempsoft" for value in names.values())
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_docstring(name):
+    text = inspect.getdoc(getattr(tempsoft, name))
+    said, count = failures(text, name, {})
+    assert count, f"the docstring of {name} has no example"
+    assert not said, said
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_docstrings_name_every_parameter(name):
+    function = getattr(tempsoft, name)
+    section = inspect.getdoc(function)
+    for parameter in inspect.signature(function).parameters:
+        assert re.search(rf"^\s*(\w+, )*{parameter}(, \w+)*( :|$)", section, re.MULTILINE), parameter
+
+
+def test_wrong_examples_are_found():
+    assert failures(">>> 1 + 1\n3\n", "planted", {})[0]
+    assert failures(">>> import numpy as np\n>>> np.ones(2)\narray([1.,  1.])\n", "planted", {}) == ("", 2)
+    assert python_blocks("a\n```python\nx\n```\n```sh\ny\n```\n") == [(2, "x\n")]

@@ -1,0 +1,173 @@
+"""Workers: how many there are, and what must hold with more than one: errors, Ctrl-C, forks, threads."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextvars
+import os
+import signal
+import threading
+import time
+
+import implementations
+import numpy as np
+import pytest
+
+import tempsoft
+
+pytestmark = pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def current():
+    return tempsoft.capabilities()["workers"]
+
+
+def test_set_workers():
+    outside = current()
+    with tempsoft.set_workers(3):
+        assert current() == 3
+        with tempsoft.set_workers(-1):
+            assert current() == CPUS
+        assert current() == 3
+        with pytest.raises(RuntimeError), tempsoft.set_workers(2):
+            raise RuntimeError
+        assert current() == 3
+    assert current() == outside
+
+
+def test_set_workers_is_of_this_thread():
+    seen = []
+    with tempsoft.set_workers(3):
+        thread = threading.Thread(target=contextvars.Context().run, args=(lambda: seen.append(current()),))
+        thread.start()
+        thread.join()
+        assert current() == 3
+    assert seen == [current()]
+
+
+@pytest.mark.parametrize(
+    ("n", "exception", "says"),
+    [
+        (0, ValueError, "0"),
+        (-2, ValueError, "-2"),
+        (1.0, TypeError, "float"),
+        ("2", TypeError, "'2'"),
+        (None, TypeError, "None"),
+    ],
+)
+def test_bad_numbers(n, exception, says):
+    before = current()
+    with pytest.raises(exception, match=says), tempsoft.set_workers(n):
+        pass
+    assert current() == before
+
+
+REPORT = "import tempsoft; print(tempsoft.capabilities()['workers'])"
+
+
+def test_environment():
+    for text, workers in (("3", 3), ("-1", CPUS), ("1", 1)):
+        assert implementations.in_a_new_process(REPORT, TEMPSOFT_WORKERS=text).stdout == f"{workers}\n"
+    assert implementations.in_a_new_process(REPORT).stdout == "1\n"
+    for text in ("0", "-2", "two", "1.5"):
+        process = implementations.in_a_new_process(REPORT, TEMPSOFT_WORKERS=text)
+        assert process.returncode != 0
+        assert "TEMPSOFT_WORKERS" in process.stderr.splitlines()[-1]
+        assert repr(text) in process.stderr.splitlines()[-1]
+
+
+def test_default_is_used_and_changes_no_bit(compiled):
+    x = np.random.default_rng(0).normal(size=(300, 1000))
+    right = compiled.softmax(x, 0.7).tobytes()
+    with tempsoft.set_workers(2):
+        assert compiled.softmax(x, 0.7).tobytes() == right
+        assert compiled.sample(x, rng=1).tolist() == compiled.sample(x, rng=1, workers=1).tolist()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer on this platform")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("seconds", [0.02, 0.1])
+def test_interruption(workers, seconds):
+    """KeyboardInterrupt comes in the middle of the call, and nothing writes to `out` afterwards."""
+    x = np.random.default_rng(0).normal(size=(20000, 1000))
+    out = np.full(x.shape, 17.0)
+    with implementations.chosen("scalar") as slow:
+        previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            with pytest.raises(KeyboardInterrupt):
+                slow.softmax(x, out=out, workers=workers)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, previous)
+        written = (out != 17).sum()
+        assert written < out.size, "the call ended before it was interrupted"
+        time.sleep(0.2)
+        assert (out != 17).sum() == written
+        assert slow.softmax(x[:200], workers=workers).tobytes() == slow.softmax(x[:200]).tobytes()
+
+
+FORK = """
+import warnings; warnings.simplefilter("ignore", DeprecationWarning)
+import os, numpy, tempsoft
+x = numpy.random.default_rng(0).normal(size=(400, 1000))
+right = tempsoft.softmax(x, workers=2).tobytes()
+child = os.fork()
+if child == 0:
+    os._exit(0 if tempsoft.softmax(x, workers=2).tobytes() == right else 3)
+_, status = os.waitpid(child, 0)
+assert tempsoft.softmax(x, workers=2).tobytes() == right
+print(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_fork_after_threads():
+    process = implementations.in_a_new_process(
+        "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + FORK
+    )
+    assert (process.stdout, process.stderr) == ("0\n", "")
+
+
+def test_calls_from_many_threads(compiled):
+    """Each with its own data, and a workers argument of its own."""
+    inputs = [np.random.default_rng(i).normal(size=(40, 3000)).astype(np.float32) for i in range(8)]
+    rights = [(compiled.softmax(x, 0.5).tobytes(), compiled.sample(x, rng=i).tolist()) for i, x in enumerate(inputs)]
+
+    def work(i):
+        return compiled.softmax(inputs[i], 0.5, workers=1 + i % 3).tobytes(), compiled.sample(inputs[i], rng=i).tolist()
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in range(5):
+            assert list(pool.map(work, range(8))) == rights
+
+
+@pytest.mark.parametrize("n", [7, 3000])
+def test_input_that_changes_during_the_call(compiled, n):
+    """The result may be of either input or a mixture; the indices stay within the row, and nothing crashes."""
+    x = np.zeros((100000 // n, n), np.float32)
+    stop = threading.Event()
+
+    def disturb():
+        values = (0.0, -np.inf, np.nan, 100.0, np.inf, -1e30)
+        i = 0
+        while not stop.is_set():
+            x[:, i % n] = values[i % len(values)]
+            x[i % len(x)] = values[(i + 1) % len(values)]
+            i += 1
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    try:
+        end = time.monotonic() + 0.5
+        seen = set()
+        while time.monotonic() < end:
+            drawn = compiled.sample(x, rng=1, num_samples=3, on_invalid="mark")
+            assert ((drawn >= -1) & (drawn < n)).all()
+            seen.add(drawn.tobytes())
+            compiled.softmax(x, out=x.copy(), workers=2)
+    finally:
+        stop.set()
+        thread.join()
+    assert len(seen) > 1  # the input did change
