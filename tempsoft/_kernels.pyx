@@ -262,18 +262,22 @@ def logsumexp_direct(logits, temperature):
     return direct(TS_LOGSUMEXP, logits, temperature, None)
 
 
-def sample_direct(logits, temperature, uint64_t seed, uint64_t first_row):
-    """One draw from each row of a small plain array, or None where it is not one or a row is invalid."""
+def is_small(logits, temperature):
+    """Whether `sample_small` takes these."""
     cdef double t
-    if not is_direct(logits, temperature, &t):
-        return None
+    return is_direct(logits, temperature, &t)
+
+
+def sample_small(logits, temperature, uint64_t seed):
+    """One draw from each row of what `is_small`, or None where a row is invalid."""
+    cdef double t = temperature
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - 1
     cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_INT64, 0)
     cdef np.ndarray u = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_DOUBLE, 0)
     cdef np.npy_intp i, n_rows = np.PyArray_SIZE(out)
     cdef np.int64_t *indices = <np.int64_t *>np.PyArray_DATA(out)
-    ts_uniforms(seed, first_row, n_rows, 1, <double *>np.PyArray_DATA(u))
+    ts_uniforms(seed, 0, n_rows, 1, <double *>np.PyArray_DATA(u))
     run_direct(TS_DRAW, array, &t, out, u)
     for i in range(n_rows):
         if indices[i] < 0:

@@ -13,13 +13,13 @@ import numpy as np
 
 from . import _kernels
 from .arguments import Rows
-from .workers import Index, for_each_slice, resolve
+from .workers import Index, for_each_slice
 
 # operands past logits and temperature, for the slice of this index, first row and batch shape
 Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
 
 
-def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: Any) -> None:
+def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: int) -> None:
     """`gufunc` of every row into `target`, whose categories, if it has them, are last."""
     rows = broadcast(rows)
     logits, temperature = rows.logits, rows.temperature
@@ -27,7 +27,7 @@ def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: Any) -> 
         rows = rows._replace(logits=logits.copy())
     if np.may_share_memory(temperature, target):
         rows = rows._replace(temperature=temperature.copy())
-    wider = rows.working == np.float32 and target.dtype != rows.dtype
+    wider = rows.working == np.float32 and target.dtype.type is not rows.dtype.type
     run(gufunc, rows, (target,), "f" if wider else character(target.dtype), workers)
 
 
@@ -36,7 +36,7 @@ def run(
     rows: Rows,
     outputs: tuple[np.ndarray, ...],
     results: str,
-    workers: Any,
+    workers: int,
     extra: Extra | None = None,
     numbers_per_row: int = 0,
 ) -> None:
@@ -55,7 +55,7 @@ def run(
         parts = tuple(array[index] for array in outputs)
         _kernels.call(gufunc, (_bits(part), rows.temperature[index], *others), parts, signature)
 
-    for_each_slice(task, rows.batch_shape, max(rows.n_categories, numbers_per_row), resolve(workers))
+    for_each_slice(task, rows.batch_shape, max(rows.n_categories, numbers_per_row), workers)
 
 
 def broadcast(rows: Rows) -> Rows:
@@ -72,7 +72,9 @@ def character(dtype: np.dtype[Any]) -> str:
 
 
 def _bits(array: np.ndarray) -> np.ndarray:
-    return array.view(np.uint16) if array.dtype.type.__name__ == "bfloat16" else array
+    if array.dtype.type.__name__ != "bfloat16":
+        return array
+    return array.view(np.dtype(np.uint16).newbyteorder(array.dtype.byteorder))
 
 
 def _is_same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _kernels, arguments
 from .calls import map_rows
+from .workers import resolve
 
 
 def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
@@ -148,14 +149,16 @@ def logsumexp(
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis)
+    n_workers = resolve(workers)
     values = np.empty(rows.batch_shape, rows.working)
-    map_rows(_kernels.logsumexp, rows, values, workers)
+    map_rows(_kernels.logsumexp, rows, values, n_workers)
     return np.expand_dims(values, axis) if keepdims else values[()]
 
 
 def _map(gufunc: np.ufunc, logits: Any, temperature: Any, axis: Any, out: Any, workers: Any) -> np.ndarray:
     rows = arguments.rows(logits, temperature, axis)
+    n_workers = resolve(workers)
     shape = arguments.with_axis((*rows.batch_shape, rows.n_categories), axis)
     target = arguments.output(out, shape, rows.dtype)
-    map_rows(gufunc, rows, target if axis == -1 else np.moveaxis(target, axis, -1), workers)
+    map_rows(gufunc, rows, target if axis == -1 else np.moveaxis(target, axis, -1), n_workers)
     return target

@@ -153,6 +153,6 @@ def _log_softmax(x: np.ndarray, t: np.ndarray) -> np.ndarray:
 def _logsumexp(x: np.ndarray, t: np.ndarray) -> np.ndarray:
     z, largest, nowhere = _tempered(x, t)
     z = np.where((t == 0) & (x == largest), 0.0, z)  # all the maxima count, not the first alone
-    scaled = np.where(largest == 0, 0.0, largest / t)
+    scaled = np.where(largest == 0, 0.0, largest / (t + 0.0))  # a temperature of -0 is 0
     values = scaled + np.log(np.exp(z).sum(axis=-1, keepdims=True))
     return np.where(nowhere | (largest == np.inf), largest, values)[..., 0]

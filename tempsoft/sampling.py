@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _kernels, arguments
 from .calls import broadcast, character, run
-from .workers import Index
+from .workers import Index, resolve
 
 _INDEX = np.dtype(np.int64)
 
@@ -77,32 +77,33 @@ def sample(
     >>> import tempsoft
     >>> logits = np.array([[2.0, 1.0, 0.5, 0.1], [0.0, 0.0, -np.inf, 0.0]])
     >>> tempsoft.sample(logits, temperature=0.7, rng=7)
-    array([0, 1])
+    array([2, 0])
     >>> tempsoft.sample(logits, u=[0.0, 0.99])
     array([0, 3])
     >>> tempsoft.sample(logits, rng=7, num_samples=5).shape
     (2, 5)
     """
     seed = None
-    if u is None:
+    is_simple = num_samples is None and u is None and first_row == 0 and axis == -1 and workers is None
+    if is_simple and not return_log_prob and on_invalid == "raise" and _kernels.is_small(logits, temperature):
         seed = _seed(rng)
-        if num_samples is None and axis == -1 and not return_log_prob and workers is None and type(first_row) is int:
-            if 0 <= first_row < 2**62 and on_invalid == "raise":
-                index = _kernels.sample_direct(logits, temperature, seed, first_row)
-                if index is not None:
-                    return index
+        index = _kernels.sample_small(logits, temperature, seed)
+        if index is not None:
+            return index
     rows = arguments.rows(logits, temperature, axis)
     num_samples = arguments.number_of_samples(num_samples)
     first_row = arguments.non_negative(first_row, "first_row")
     raises = arguments.invalid_rows(on_invalid)
+    n_workers = resolve(workers)
     arguments.one_source(rng, u)
     arguments.refuse_no_categories(rows)
     n_draws = 1 if num_samples is None else num_samples
     shape = (*rows.batch_shape, n_draws)
-    if u is None:
-        arguments.block_of_uniforms(math.prod(rows.batch_shape), n_draws, first_row)
-    else:
+    if u is not None:
         u = arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(shape)
+    else:
+        arguments.block_of_uniforms(math.prod(rows.batch_shape), n_draws, first_row)
+        seed = _seed(rng) if seed is None else seed
 
     # a row is as invalid with no draws as with some: look at one of each then
     looked_at = (*rows.batch_shape, max(n_draws, 1))
@@ -122,7 +123,7 @@ def sample(
         gufunc, results = _kernels.draw_with_log_prob, results + character(rows.working)
         outputs.append(log_probs)
     rows = broadcast(rows)
-    run(gufunc, rows, tuple(outputs), results, workers, numbers, n_draws)
+    run(gufunc, rows, tuple(outputs), results, n_workers, numbers, n_draws)
     if raises:
         _refuse_invalid(rows, indices)
     final = rows.batch_shape if num_samples is None else shape

@@ -7,6 +7,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -89,8 +90,12 @@ def chosen(name):
 
 
 def in_a_new_process(code, **environment):
-    """The finished process of Python code, where this package's environment variables are those given."""
+    """The finished process of Python code, with this very package and no other environment variables of it."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TEMPSOFT_")}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], env={**inherited, **environment}, capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", code],
+        env={**inherited, **environment},
+        cwd=pathlib.Path(tempsoft.__file__).parents[1],  # first on the path of the new process
+        capture_output=True,
+        text=True,
     )

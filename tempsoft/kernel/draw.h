@@ -178,7 +178,7 @@ static void R(put_log_probs)(const ts_plan *plan, const ts_vector *row, const ts
     if (plan->kind == TS_ORDINARY)
         scale = R(log_scale_of)(plan);
     else
-        log_share = 0.0 - dd_log((dd){(double)plan->n_kept, 0.0}, 0).hi;
+        log_share = 0.0 - dd_log((dd){(double)plan->n_kept, 0.0}).hi;
     for (intptr_t i = 0; i < n_draws; i++) {
         intptr_t at = (intptr_t)*(const int64_t *)(index->data + i * index->stride);
         REAL *to = (REAL *)(log_prob->data + i * log_prob->stride);

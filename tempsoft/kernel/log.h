@@ -11,8 +11,7 @@
 
 #include "tempering.h"
 
-/* log(2^exponent (hi + lo)), the exponent an integer below 2^31 */
-static inline dd dd_log(dd s, double exponent) {
+static inline dd dd_log(dd s) {
     uint64_t bits;
     memcpy(&bits, &s.hi, sizeof bits);
     uint64_t from_half_root = bits - 0x3fe6a09e667f3bcdull; /* sqrt(1/2) */
@@ -32,7 +31,7 @@ static inline dd dd_log(dd s, double exponent) {
     double square = w * w, q = LOG_Q[8];
     for (int i = 7; i >= 0; i--)
         q = fma(q, square, LOG_Q[i]);
-    double n = (double)k + exponent;
+    double n = (double)k;
     dd twos = dd_two_sum(n * LOG_2_HI, 2.0 * w);
     double twos_lo = fma(n, LOG_2_HI, -(n * LOG_2_HI)) + n * LOG_2_LO;
     return dd_two_sum(twos.hi, twos.lo + (twos_lo + (2.0 * w_lo + square * w * q)));

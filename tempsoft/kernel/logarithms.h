@@ -1,17 +1,25 @@
 /* logsumexp and log_softmax from a plan. For REAL, by inclusion.
  *
- * logsumexp is the logarithm of the sum in a pair of doubles. log_softmax = x / T - that: fast, two FMAs with 1 / T and
- * the offset held in two numbers each, so that the difference is rounded once; careful, (x - max) / T in pairs, for
- * large offsets and extreme temperatures. -inf stays -inf, and nothing is above 0.
+ * logsumexp = max / T + log(sum / largest exponential) in pairs of doubles. log_softmax = x / T - that: fast, two FMAs
+ * with 1 / T and the offset held in two numbers each, so that the difference is rounded once; careful, (x - max) / T in
+ * pairs, for large offsets and extreme temperatures. -inf stays -inf, and nothing is above 0.
  */
 
 /* log sum exp(x / T), of an ordinary row, and the same less max / T. The second number of the first is meaningless where
- * the first is infinite. */
-static inline void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
-    const dd log_sum = dd_log((dd){plan->sum_hi, plan->sum_lo}, plan->exponent - BIAS);
-    const dd scaled = dd_quotient(plan->max, 0.0, plan->k->temperature);
-    *whole = plan->careful ? dd_add(scaled, log_sum) : log_sum;
-    *above_max = plan->careful ? log_sum : dd_add(log_sum, (dd){-scaled.hi, -scaled.lo});
+ * the first is infinite. The sum is taken relative to the largest exponential as it was computed, so that their common
+ * error cancels: a row of one category has 0, and a peaked row no less than it should. */
+static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
+    VR e[4];
+    for (int i = 0; i < 4; i++)
+        e[i] = V(set1)((REAL)plan->max);
+    const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
+    if (plan->careful)
+        R(exp_careful)(e, &scale);
+    else
+        R(exp_fast)(e, &scale);
+    const double largest = (double)V(largest)(e[0]), q = plan->sum_hi / largest;
+    *above_max = dd_log((dd){q, (fma(-q, largest, plan->sum_hi) + plan->sum_lo) / largest});
+    *whole = dd_add(dd_quotient(plan->max, 0.0, plan->k->temperature), *above_max);
 }
 
 static REAL R(logsumexp_of)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
@@ -31,7 +39,7 @@ static REAL R(logsumexp_of)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
         plan->cut.ties = plan->n_categories; /* all the maxima count, not the first alone */
         R(count_kept)(plan, row, buffer);
     }
-    return (REAL)dd_log((dd){(double)plan->n_kept, 0.0}, 0).hi;
+    return (REAL)dd_log((dd){(double)plan->n_kept, 0.0}).hi;
 }
 
 typedef struct {
@@ -96,7 +104,7 @@ static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperat
         return;
     }
     if (plan.kind == TS_UNIFORM) {
-        double log_share = -dd_log((dd){(double)plan.n_kept, 0.0}, 0).hi;
+        double log_share = -dd_log((dd){(double)plan.n_kept, 0.0}).hi;
         R(fill_uniform)(&plan, row, out, (REAL)log_share + 0, (REAL)-INFINITY, s);
         return;
     }

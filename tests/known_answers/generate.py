@@ -147,6 +147,7 @@ def draws(name, n, drawable):
     for j in some:
         boundary = float(j * share)
         us |= {math.nextafter(boundary, 0), boundary, math.nextafter(boundary, 1)}
+        us |= {boundary - 2.0**-45, boundary + 2.0**-45}
     answers = [(u, next(d for j, d in enumerate(drawable, 1) if j * share > Fraction(u))) for u in sorted(us)]
     return {
         "name": name,
