@@ -2,7 +2,7 @@
 
 Environment variables: TEMPSOFT_WERROR=1 makes warnings errors, TEMPSOFT_DEBUG=1 builds without optimisation,
 TEMPSOFT_SANITIZE=address,undefined and TEMPSOFT_COVERAGE=1 do what they say, TEMPSOFT_EMULATE_AVX512=1 builds the AVX-512
-kernels for a CPU with AVX2, through SIMDe's headers, to test them there.
+kernels with their intrinsics in plain C, to test them on a CPU without AVX-512.
 """
 
 import os
@@ -44,8 +44,10 @@ def flags() -> tuple[list[str], list[str]]:
 
 compile_args, link_args = flags()
 macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
+include_dirs = ["tempsoft", numpy.get_include()]
 if switch("EMULATE_AVX512"):
     macros.append(("TEMPSOFT_EMULATE_AVX512", "1"))
+    include_dirs.append("tests/emulation")
 
 setup(
     ext_modules=cythonize(
@@ -53,7 +55,7 @@ setup(
             "tempsoft._kernels",
             sources=["tempsoft/_kernels.pyx", *(str(KERNEL / name) for name in SOURCES)],
             depends=[str(path) for path in sorted(KERNEL.glob("*.h"))],
-            include_dirs=["tempsoft", numpy.get_include()],
+            include_dirs=include_dirs,
             define_macros=macros,
             extra_compile_args=compile_args,
             extra_link_args=link_args,

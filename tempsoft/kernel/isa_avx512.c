@@ -1,6 +1,8 @@
 /* The kernels for x86-64 with AVX-512 F. Built at the baseline; the pragma raises the level for this file. */
 #if defined(__x86_64__) || defined(_M_X64)
-#if defined(__clang__)
+#if defined(TEMPSOFT_EMULATE_AVX512)
+/* plain C: see vec_avx512.h */
+#elif defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx512f,avx2,fma,f16c"))), apply_to = function)
 #elif defined(__GNUC__)
 #pragma GCC target("avx512f,avx2,fma,f16c")
@@ -9,7 +11,7 @@
 #include "vec_avx512.h"
 
 #include "kernels.h"
-#if defined(__clang__)
+#if defined(__clang__) && !defined(TEMPSOFT_EMULATE_AVX512)
 #pragma clang attribute pop
 #endif
 #else

@@ -2,10 +2,8 @@
 #ifndef TEMPSOFT_VEC_H
 #define TEMPSOFT_VEC_H
 
-#ifdef TEMPSOFT_EMULATE_AVX512 /* the same source on a CPU without it, to test it there: see `make test-avx512` */
-#define SIMDE_ENABLE_NATIVE_ALIASES
-#include <simde/x86/avx512.h>
-#include <simde/x86/f16c.h>
+#ifdef TEMPSOFT_EMULATE_AVX512 /* to test this source on a CPU without AVX-512: `make test-avx512` */
+#include "emulated_avx512.h"
 #else
 #include <immintrin.h>
 #endif

@@ -1,0 +1,1 @@
+"""Benchmarks: check, then time. See README.md."""
