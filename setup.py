@@ -1,8 +1,8 @@
 """Build the one extension: the compiled face and the kernels of every instruction set, all at the compiler's baseline.
 
 Environment variables: TEMPSOFT_WERROR=1 makes warnings errors, TEMPSOFT_DEBUG=1 builds without optimisation,
-TEMPSOFT_SANITIZE=address,undefined and TEMPSOFT_COVERAGE=1 do what they say, TEMPSOFT_EMULATE_AVX512=1 builds the AVX-512
-kernels with their intrinsics in plain C, to test them on a CPU without AVX-512.
+TEMPSOFT_SANITIZE=address,undefined and TEMPSOFT_COVERAGE=1 do what they say, TEMPSOFT_EMULATE_AVX512=1 builds the
+AVX-512 kernels with their intrinsics in plain C, to test them on a CPU without AVX-512.
 """
 
 import os

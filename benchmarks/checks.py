@@ -47,13 +47,13 @@ def check(implementation: Implementation, function: str, case: Case, task: Task,
     rows = _rows(case)
     error = largest_error(function, values.reshape(case.n_rows, -1)[rows], _expected(function, case, rows))
     bound = max(implementation.ulps, REFERENCE_ULPS_FLOAT64 if case.dtype == "float64" else 0)
-    assert error <= bound, f"{implementation.name} is {error:.0f} ulp off in {function} of {case.label}; {bound} allowed"
+    assert error <= bound, f"{implementation.name}, {function}, {case.label}: {error:.1f} ulp off, {bound:.0f} allowed"
     return error
 
 
 def largest_error(function: str, values: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference in ulps of the values' dtype: of the expected value for probabilities, which count where
-    they are normal numbers; of max(\\|expected\\|, 1) for logarithms.
+    they are normal numbers; of the expected value, or of 1 where that is larger, for logarithms.
     """
     limits = _finfo(values.dtype)
     sizes = np.abs(expected)

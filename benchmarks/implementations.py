@@ -17,7 +17,7 @@ import numpy as np
 
 import tempsoft
 
-from .cases import LOG_SOFTMAX, LOGSUMEXP, SAMPLE, SOFTMAX, Case
+from .cases import LOG_SOFTMAX, SAMPLE, SOFTMAX, Case
 
 
 class Task(NamedTuple):
@@ -35,11 +35,11 @@ class Implementation:
 
     name: str
     packages: tuple[str, ...] = ()
-    ulps: float = 300.0  # float32 sums and rounded differences: 155 at 128256 categories
+    ulps: float = 1000.0  # float32 sums and rounded differences: torch with AVX2 is 405 off at 128256 categories
 
-    def missing(self) -> list[str]:
-        """Packages it needs that are not installed."""
-        return [package for package in self.packages if importlib.util.find_spec(package) is None]
+    def missing(self, case: Case) -> list[str]:
+        """Packages it needs for this case that are not installed."""
+        return [package for package in (*self.packages, *case.packages) if importlib.util.find_spec(package) is None]
 
     def versions(self) -> dict[str, str]:
         return {package: importlib.metadata.version(package) for package in ("numpy", *self.packages)}

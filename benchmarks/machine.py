@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import platform
 from collections.abc import Iterable
@@ -13,8 +14,6 @@ from .implementations import Implementation
 
 def cpu_model() -> str:
     """The processor's name and how many of them this machine has."""
-    import os
-
     name = platform.processor() or platform.machine()
     information = pathlib.Path("/proc/cpuinfo")
     if information.exists():
@@ -31,9 +30,8 @@ def isa() -> str:
 
 
 def versions(implementations: Iterable[Implementation]) -> dict[str, str]:
-    """Versions of Python, of tempsoft and of what these implementations need and have."""
+    """Versions of Python, of tempsoft and of what these implementations, all installed, are made of."""
     found = {"python": platform.python_version(), "tempsoft": tempsoft.__version__}
     for implementation in implementations:
-        if not implementation.missing():
-            found.update(implementation.versions())
+        found.update(implementation.versions())
     return found

@@ -1,7 +1,7 @@
 """The peers that users have today, each in one small class, and the table of all implementations.
 
-Each is called as its users would call it at its best: on input of its own type, into ready memory where it takes any, on
-one thread. For what a class has to say of itself see implementations.py.
+Each is called as its users would call it at its best: on input of its own type, into ready memory where it takes any,
+on one thread. For what a class has to say of itself see implementations.py.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Onnxruntime(Implementation):
         return Task(partial(session.run_with_iobinding, binding), lambda _: buffers[1])
 
 
-def _temperature_along_rows(case: Case) -> None | float | np.ndarray:
+def _temperature_along_rows(case: Case) -> float | np.ndarray | None:
     """None for 1, a number, or an array of the logits' dtype that broadcasts with them."""
     if not case.has_temperature_per_row:
         return None if case.temperature == 1.0 else case.temperature

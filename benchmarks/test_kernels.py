@@ -16,12 +16,12 @@ import tempsoft
 
 from . import checks, machine
 from .cases import CASES, Case
-from .implementations import Implementation
+from .implementations import REFERENCE, Implementation
 from .peers import IMPLEMENTATIONS
 
-SLOW = 0.1  # seconds: calls from here on get a fixed number of rounds
-SECONDS_OF_SLOW_CALLS = 0.8
-LEAST_ROUNDS, MOST_ROUNDS = 1, 5
+LONG = 0.1  # seconds: calls from here on get no more rounds than fit into
+SECONDS_OF_LONG_CALLS = 0.8
+LARGE = 16e6  # bytes of traffic: from here on the reference takes seconds, and runs once
 
 
 def _parameters() -> Iterator[Any]:
@@ -29,23 +29,34 @@ def _parameters() -> Iterator[Any]:
         for function in case.functions:
             for implementation in IMPLEMENTATIONS:
                 if implementation.does(function, case):
-                    yield pytest.param(function, case, implementation, id=f"{function}-{case.name}-{implementation.name}")
+                    missing = implementation.missing(case)
+                    yield pytest.param(
+                        *(function, case, implementation),
+                        id=f"{function}-{case.name}-{implementation.name}",
+                        marks=pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
+                    )
 
 
+@pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # where a check failed
 @pytest.mark.benchmark(max_time=0.25, min_rounds=5, disable_gc=True, warmup=False)
-@pytest.mark.parametrize(("function", "case", "implementation"), _parameters())
+@pytest.mark.parametrize(("function", "case", "implementation"), list(_parameters()))
 def test_speed(benchmark: Any, function: str, case: Case, implementation: Implementation) -> None:
-    missing = [*implementation.missing(), *checks.missing(case)]
-    if missing:
-        pytest.skip(f"{implementation.name} needs {', '.join(missing)}")
     benchmark.group = f"{function}: {case.label}"
     with tempsoft.set_workers(1):
         task = implementation.task(function, case)
         checks.spoil(case)
-        started = time.perf_counter()
-        result = task.run()
-        seconds = time.perf_counter() - started
+        is_slow = implementation is REFERENCE and case.traffic(function) > LARGE
+        if is_slow:  # time the run that is checked
+            result = benchmark.pedantic(task.run, rounds=1)
+        else:
+            started = time.perf_counter()
+            result = task.run()
+            seconds = time.perf_counter() - started
         error = checks.check(implementation, function, case, task, result)
+        if not is_slow and seconds < LONG:
+            benchmark(task.run)
+        elif not is_slow:
+            benchmark.pedantic(task.run, rounds=max(1, int(SECONDS_OF_LONG_CALLS / seconds)))
         benchmark.extra_info.update(
             function=function,
             case=case.name,
@@ -56,8 +67,3 @@ def test_speed(benchmark: Any, function: str, case: Case, implementation: Implem
             bytes=case.traffic(function),
             largest_error_ulp=error,
         )
-        if seconds < SLOW:
-            benchmark(task.run)
-        else:
-            rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int(SECONDS_OF_SLOW_CALLS / seconds)))
-            benchmark.pedantic(task.run, rounds=rounds)

@@ -26,8 +26,8 @@ def capabilities() -> dict[str, _Any]:
     Returns
     -------
     dict
-        ``version`` (str), ``isa`` (str, the instruction set in use), ``isas`` (tuple of str, those built and supported on
-        this CPU) and ``workers`` (int, the current default).
+        ``version`` (str), ``isa`` (str, the instruction set in use), ``isas`` (tuple of str, those built and supported
+        on this CPU) and ``workers`` (int, the current default).
 
     Examples
     --------

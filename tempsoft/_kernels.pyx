@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The compiled face of kernel/: gufuncs, a direct path for small plain calls, Philox, and the choice of instruction set.
+"""The compiled face of kernel/: gufuncs, a direct path for small plain calls, Philox, the choice of instruction set.
 
-Decides nothing: arguments were checked by arguments.py, or are plain enough here to need no check. bfloat16 comes as its
-bits, in uint16, because NumPy knows that type only through an extension.
+Decides nothing: arguments were checked by arguments.py, or are plain enough here to need no check. bfloat16 comes as
+its bits, in uint16, because NumPy knows that type only through an extension.
 """
 
 import numpy
@@ -142,7 +142,10 @@ cdef object make_gufunc(bytes name, ts_function which, list signatures, bytes co
         kind.has_log_prob = which == TS_DRAW and len(results) == 2
         kind.out = _TYPES[results[len(results) - 1]][0] if which != TS_DRAW or kind.has_log_prob else TS_F64
         kind_pointers[n_loops] = kind
-        loops[n_loops] = <np.PyUFuncGenericFunction>draw_loop if which == TS_DRAW else <np.PyUFuncGenericFunction>map_loop
+        if which == TS_DRAW:
+            loops[n_loops] = <np.PyUFuncGenericFunction>draw_loop
+        else:
+            loops[n_loops] = <np.PyUFuncGenericFunction>map_loop
         for character in operands + results:
             loop_types[n_loop_types] = numpy.dtype(character).num
             n_loop_types += 1
@@ -222,7 +225,7 @@ cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarr
 
 
 cdef bint is_direct_output(np.ndarray logits, object out) noexcept:
-    """Whether `out` is as plain as these logits, of their shape and dtype, and the logits themselves or apart from them."""
+    """Whether `out` is as plain as these logits, of their shape and dtype, and is them or apart from them."""
     if not np.PyArray_CheckExact(out):
         return False
     cdef np.ndarray target = <np.ndarray>out

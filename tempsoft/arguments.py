@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
     @property
     def n_categories(self) -> int:
-        return self.logits.shape[-1]
+        return int(self.logits.shape[-1])
 
 
 def plain_array(value: Any, name: str) -> np.ndarray:
@@ -56,7 +56,7 @@ def plain_array(value: Any, name: str) -> np.ndarray:
 def integer(value: Any, name: str) -> int:
     """`value` as an int; floats and strings are a TypeError."""
     try:
-        return operator.index(value)
+        return int(operator.index(value))
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
 
@@ -66,10 +66,10 @@ def result_axis(axis: Any, ndim: int) -> int:
 
     A negative axis counts from the end in the result as well, where parameters may have put axes in front.
     """
-    axis = integer(axis, "axis")
-    if not -ndim <= axis < ndim:
-        raise np.exceptions.AxisError(axis, ndim, "logits" if ndim else "logits has no axis of categories")
-    return axis
+    position = integer(axis, "axis")
+    if not -ndim <= position < ndim:
+        raise np.exceptions.AxisError(position, ndim, "logits" if ndim else "logits has no axis of categories")
+    return position
 
 
 def rows(logits: Any, temperature: Any, axis: Any) -> Rows:
@@ -141,7 +141,7 @@ def output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray
     """`out` if it can take a result of this shape and dtype, or a new array where it is None."""
     if out is None:
         return np.empty(shape, dtype)
-    if type(out) not in (np.ndarray, np.memmap):
+    if not isinstance(out, np.ndarray) or type(out) not in (np.ndarray, np.memmap):
         raise TypeError(f"out must be a numpy.ndarray, got {type(out).__name__}")
     if not is_float(out.dtype) or not np.can_cast(dtype, out.dtype, "safe"):
         raise TypeError(f"out has dtype {out.dtype}; allowed are {dtype} and wider float dtypes")
@@ -211,10 +211,8 @@ def invalid_rows(on_invalid: Any) -> bool:
 
 def refuse_row(logits: np.ndarray, row: int) -> None:
     """Raise the ValueError for an invalid row of a draw; `logits` is that row."""
-    if np.isnan(logits.astype(np.float64)).any():
-        reason = "it contains NaN"
-    else:
-        reason = "all its logits are -inf"
+    has_nan = np.isnan(logits.astype(np.float64)).any()
+    reason = "it contains NaN" if has_nan else "all its logits are -inf"
     raise ValueError(f"row {row} has no distribution to draw from: {reason}; on_invalid='mark' gives -1 in such rows")
 
 

@@ -74,7 +74,8 @@ def character(dtype: np.dtype[Any]) -> str:
 def _bits(array: np.ndarray) -> np.ndarray:
     if array.dtype.type.__name__ != "bfloat16":
         return array
-    return array.view(np.dtype(np.uint16).newbyteorder(array.dtype.byteorder))
+    bits = np.dtype(np.uint16)
+    return array.view(bits if array.dtype.isnative else bits.newbyteorder())
 
 
 def _is_same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -82,8 +82,8 @@ def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any
     Returns
     -------
     ndarray
-        Natural logarithms of what `softmax` returns, of the same shape and dtype, without its underflow: within 3 ulp of
-        ``max(abs(result), 1)``. 0 and -inf for a temperature of 0; -inf where a value does not fit.
+        Natural logarithms of what `softmax` returns, of the same shape and dtype, without its underflow: within 3 ulp
+        of ``max(abs(result), 1)``. 0 and -inf for a temperature of 0; -inf where a value does not fit.
 
     Raises
     ------
@@ -134,8 +134,8 @@ def logsumexp(
 
     Notes
     -----
-    With energies -logits and kT = temperature, ``-temperature * logsumexp(...)`` is the free energy. For the formula see
-    Blanchard, Higham, Higham, "Accurately computing the log-sum-exp and softmax functions" (2021).
+    With energies -logits and kT = temperature, ``-temperature * logsumexp(...)`` is the free energy. For the formula
+    see Blanchard, Higham, Higham, "Accurately computing the log-sum-exp and softmax functions" (2021).
 
     Examples
     --------

@@ -16,7 +16,6 @@ from . import arguments
 __all__ = ["log_softmax", "logsumexp", "sample", "softmax", "uniforms"]
 
 
-
 def _quiet() -> np.errstate:
     """Infinities and underflow are ordinary here."""
     return np.errstate(all="ignore")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import broadcast, character, run
+from .calls import Extra, broadcast, character, run
 from .workers import Index, resolve
 
 _INDEX = np.dtype(np.int64)
@@ -59,17 +59,17 @@ def sample(
     Raises
     ------
     ValueError
-        As in `softmax`; an invalid row (naming it), no categories, `u` outside [0, 1) or of another shape, both `rng` and
-        `u`, a negative `num_samples`.
+        As in `softmax`; an invalid row (naming it), no categories, `u` outside [0, 1) or of another shape, both `rng`
+        and `u`, a negative `num_samples`.
     TypeError
         As in `softmax`; an `rng` of another type.
 
     Notes
     -----
     Inversion of the cumulative distribution (Devroye, "Non-uniform random variate generation", 1986, section III.2) in
-    the order of the indices: the smallest category whose cumulative probability exceeds the uniform number. Draw j of row
-    i depends on the seed, on first_row + i, on j and on that row's distribution alone, so any chunks, workers and machines
-    give the same draws. A category whose probability is 0 in the working precision is never drawn.
+    the order of the indices: the smallest category whose cumulative probability exceeds the uniform number. Draw j of
+    row i depends on the seed, on first_row + i, on j and on that row's distribution alone, so any chunks, workers and
+    machines give the same draws. A category whose probability is 0 in the working precision is never drawn.
 
     Examples
     --------
@@ -100,35 +100,49 @@ def sample(
     n_draws = 1 if num_samples is None else num_samples
     shape = (*rows.batch_shape, n_draws)
     if u is not None:
-        u = arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(shape)
+        numbers = _given(arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(shape))
     else:
         arguments.block_of_uniforms(math.prod(rows.batch_shape), n_draws, first_row)
-        seed = _seed(rng) if seed is None else seed
+        numbers = _made(_seed(rng) if seed is None else seed, first_row, n_draws)
+    if n_draws == 0:  # a row is as invalid with no draws as with one
+        numbers = _given(np.zeros((*rows.batch_shape, 1)))
 
-    # a row is as invalid with no draws as with some: look at one of each then
-    looked_at = (*rows.batch_shape, max(n_draws, 1))
-    indices = np.empty(looked_at, _INDEX)
-    log_probs = np.empty(looked_at, rows.working) if return_log_prob else None
-
-    def numbers(index: Index, start: int, batch_shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-        if n_draws == 0:
-            return (np.zeros((*batch_shape, 1)),)
-        if u is not None:
-            return (u[index],)
-        made = _kernels.uniforms(seed, first_row + start, math.prod(batch_shape), n_draws)
-        return (made.reshape(*batch_shape, n_draws),)
-
-    gufunc, outputs, results = _kernels.draw, [indices], _INDEX.char
-    if log_probs is not None:
-        gufunc, results = _kernels.draw_with_log_prob, results + character(rows.working)
-        outputs.append(log_probs)
     rows = broadcast(rows)
-    run(gufunc, rows, tuple(outputs), results, n_workers, numbers, n_draws)
+    indices, log_probs = _draw(rows, numbers, max(n_draws, 1), return_log_prob, n_workers)
     if raises:
         _refuse_invalid(rows, indices)
     final = rows.batch_shape if num_samples is None else shape
-    drawn = tuple(array[..., :n_draws].reshape(final)[()] for array in outputs)
-    return drawn if return_log_prob else drawn[0]
+    drawn = indices[..., :n_draws].reshape(final)[()]
+    return drawn if log_probs is None else (drawn, log_probs[..., :n_draws].reshape(final)[()])
+
+
+def _given(u: np.ndarray) -> Extra:
+    """Uniform numbers of the batch shape + (draws,), slice by slice."""
+    return lambda index, first_row, batch_shape: (u[index],)
+
+
+def _made(seed: int, first_row: int, n_draws: int) -> Extra:
+    """Uniform numbers made for each slice when it is drawn, so that few of them are in memory."""
+
+    def numbers(index: Index, start: int, batch_shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+        made = _kernels.uniforms(seed, first_row + start, math.prod(batch_shape), n_draws)
+        return (made.reshape(*batch_shape, n_draws),)
+
+    return numbers
+
+
+def _draw(
+    rows: arguments.Rows, numbers: Extra, n_draws: int, with_log_probs: bool, workers: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Indices, -1 in invalid rows, and log-probabilities if they are wanted, of the batch shape + (draws,)."""
+    indices = np.empty((*rows.batch_shape, n_draws), _INDEX)
+    if not with_log_probs:
+        run(_kernels.draw, rows, (indices,), _INDEX.char, workers, numbers, n_draws)
+        return indices, None
+    log_probs = np.empty(indices.shape, rows.working)
+    results = _INDEX.char + character(rows.working)
+    run(_kernels.draw_with_log_prob, rows, (indices, log_probs), results, workers, numbers, n_draws)
+    return indices, log_probs
 
 
 def _refuse_invalid(rows: arguments.Rows, indices: np.ndarray) -> None:

@@ -1,8 +1,8 @@
 """Slices of a batch, and the threads they are worked on.
 
-Promises that the number of workers changes speed and nothing else: a slice is rows that follow each other in C order, and
-each is computed by itself. Big calls are sliced with one worker too, so that Ctrl-C is answered between slices; after an
-interruption nothing touches the arrays any more. No OpenMP: it hangs in forked children.
+Promises that the number of workers changes speed and nothing else: a slice is rows that follow each other in C order,
+and each is computed by itself. Big calls are sliced with one worker too, so that Ctrl-C is answered between slices;
+after an interruption nothing touches the arrays any more. No OpenMP: it hangs in forked children.
 """
 
 from __future__ import annotations

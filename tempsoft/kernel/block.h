@@ -50,8 +50,8 @@ static int R(has_nan)(const REAL *x, intptr_t n) {
     return found;
 }
 
-/* The largest of x, or -inf; NaN if there is one. The maximum of two does not show a NaN, but their sum does; it is also
- * NaN where -inf meets a sum that overflowed, so then one looks. */
+/* The largest of x, or -inf; NaN if there is one. The maximum of two does not show a NaN, but their sum does; it is
+ * also NaN where -inf meets a sum that overflowed, so then one looks. */
 static inline double R(block_max)(const REAL *x, intptr_t n) {
     const VR lowest = V(set1)((REAL)-INFINITY);
     VR max[4] = {lowest, lowest, lowest, lowest}, sum[4];
@@ -97,8 +97,8 @@ static inline REAL R(lowest)(const tempering *k, double exponent) {
 
 static inline R(scale) R(scale_of)(const tempering *k, double exponent, double max) {
     REAL a_hi = (REAL)k->log2_e.hi, a_lo = (REAL)((k->log2_e.hi - a_hi) + k->log2_e.lo);
-    return (R(scale)){V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)),
-                      V(set1)(R(lowest)(k, exponent)), max, k};
+    return (R(scale)){
+        V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest)(k, exponent)), max, k};
 }
 
 /* The exponentials of one block: added to `sum`, and kept where `keep` is not NULL. */

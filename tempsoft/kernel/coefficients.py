@@ -2,8 +2,8 @@
 
     python coefficients.py > coefficients.h
 
-Each polynomial nearly minimises the largest weighted error on its interval. Its coefficients are rounded one by one, from the
-constant term up, and what is left is fitted again after each, so that rounding costs almost nothing.
+Each polynomial nearly minimises the largest weighted error on its interval. Its coefficients are rounded one by one,
+from the constant term up, and what is left is fitted again after each, so that rounding costs almost nothing.
 Needs mpmath; a test runs it and compares with the header in the tree.
 """
 

@@ -195,11 +195,12 @@ static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     for (intptr_t i = 0; i < t->n; i++)
         for (int v = 0; v < TILE_VECTORS; v++) {
             const int at = v * LANES;
-            R(log_scale) scale = {.fast = 1,
-                                  .inverse_hi = V(load)(numbers[0] + at),
-                                  .inverse_lo = V(load)(numbers[1] + at),
-                                  .minus_offset_hi = V(load)(numbers[2] + at),
-                                  .minus_offset_lo = V(load)(numbers[3] + at)};
+            R(log_scale)
+            scale = {.fast = 1,
+                     .inverse_hi = V(load)(numbers[0] + at),
+                     .inverse_lo = V(load)(numbers[1] + at),
+                     .minus_offset_hi = V(load)(numbers[2] + at),
+                     .minus_offset_lo = V(load)(numbers[3] + at)};
             V(store)(R(out_at)(t, i, v), R(log_probability)(R(at)(t, i, v), &scale));
         }
     return 1;

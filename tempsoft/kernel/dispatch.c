@@ -86,7 +86,8 @@ size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws) {
     size_t n_blocks = (size_t)(n_categories / TS_BLOCK + 1);
     size_t n_together = (size_t)(n_draws < TS_DRAWS ? n_draws : TS_DRAWS);
     size_t rows = 3 * TS_BLOCK + 6 * n_blocks + 2 * n_together;
-    /* columns.h: 64 transposed categories of 128 bytes; three doubles and three floats a block for each of 32 columns */
+    /* columns.h: 64 transposed categories of 128 bytes; three doubles and three floats a block for each of 32 columns
+     */
     size_t tiles = TS_GROUP * 128 / sizeof(double) + n_blocks * (32 * 3 + 32 * 3 / 2);
     return rows + (n_draws ? 0 : tiles);
 }

@@ -19,7 +19,7 @@ static choice choose(const double *cumulative, intptr_t n, double fraction) {
         return (choice){-1, 0.0};
     double target = fraction * total;
     if (!(target < total))
-        target = total * almost_1; /* the largest below the total */
+        target = total * almost_1;  /* the largest below the total */
     intptr_t low = 0, high = n - 1; /* the answer is in low ... high */
     while (low < high) {
         intptr_t middle = low + (high - low) / 2;
@@ -36,8 +36,8 @@ static choice choose(const double *cumulative, intptr_t n, double fraction) {
 
 /* One block, ready for draws. */
 typedef struct {
-    const REAL *weights; /* of its entries, 0 where never drawn, padded to whole groups */
-    double *cumulative;  /* sums of the weights of each group, where `summed` says so */
+    const REAL *weights;                /* of its entries, 0 where never drawn, padded to whole groups */
+    double *cumulative;                 /* sums of the weights of each group, where `summed` says so */
     double groups[TS_BLOCK / TS_GROUP]; /* sums of groups */
     intptr_t n_groups;
     uint32_t summed; /* one bit a group */
@@ -140,7 +140,8 @@ static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
     *(int64_t *)(index->data + i * index->stride) = value;
 }
 
-/* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: exponentials of an only block, or NULL. */
+/* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: exponentials of an only block, or NULL.
+ */
 static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vector *u, const ts_vector *index,
                          intptr_t first, intptr_t n, REAL *e, const R(scratch) * s) {
     R(block) block;

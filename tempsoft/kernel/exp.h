@@ -1,13 +1,14 @@
-/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an integer near max / T in bits. For REAL, by inclusion.
+/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an integer near max / T in bits. For REAL, by
+ * inclusion.
  *
  * Fast:    a = log2(e) / T in two numbers; n = x a rounded; 2^(x a - c) = 2^(n - c) 2^r with r = x a - n, |r| <= 1/2 +
- *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bit alone, whatever
- *          the offset of the logits, and blocks of different c differ by an exact power of two. For |c| below
+ *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bit alone,
+ * whatever the offset of the logits, and blocks of different c differ by an exact power of two. For |c| below
  *          LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
- * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW, which
- *          -inf is, some number below 2^UNDERFLOW: too small to change a sum of exponentials, and 0 once divided by it.
+ * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW,
+ * which -inf is, some number below 2^UNDERFLOW: too small to change a sum of exponentials, and 0 once divided by it.
  *          tests/test_accuracy.py holds what follows from this to 3 ulp.
  */
 
@@ -18,7 +19,8 @@ typedef struct {
     const tempering *k;
 } R(scale);
 
-/* 2^BIAS 2^r; the coefficients are scaled exactly. Four at a time, step by step, because each waits for the one before. */
+/* 2^BIAS 2^r; the coefficients are scaled exactly. Four at a time, step by step, because each waits for the one before.
+ */
 TS_INLINE void R(exp2)(const VR r[4], VR p[4]) {
     for (int i = 0; i < 4; i++)
         p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE);
@@ -64,7 +66,7 @@ static inline vd_pair vd_pair_times(vd_pair d, dd f) {
 
 /* (x - max) log2(e) / T = n + r, n an integer. */
 static inline void careful_argument(vd x, double max, const tempering *k, vd *n, vd *r) {
-    vd_pair t = vd_pair_times(scaled_difference(x, max, k), k->log2_e);
+    vd_pair t = vd_pair_times(scaled_difference(x, max, k), k->careful_log2_e);
     vd above = vd_max(t.hi, vd_set1(-4000.0)); /* also above -inf; r is NaN then and not looked at */
     *n = vd_sub(vd_add(above, vd_set1(ROUND)), vd_set1(ROUND));
     *r = vd_add(vd_sub(above, *n), t.lo);

@@ -1,7 +1,8 @@
 /* Rows at a limit: NaN, infinities, a temperature of 0 or inf. For REAL, by inclusion.
  *
- * In the order of the contract: NaN; only -inf; +inf; temperature 0; temperature inf. The last three are equal shares of
- * what one cut keeps: the entries of +inf, the first of the largest, the entries above -inf. Their blocks hold counts.
+ * In the order of the contract: NaN; only -inf; +inf; temperature 0; temperature inf. The last three are equal shares
+ * of what one cut keeps: the entries of +inf, the first of the largest, the entries above -inf. Their blocks hold
+ * counts.
  */
 
 /* How many of x are above the cut's threshold, and how many equal to it. */

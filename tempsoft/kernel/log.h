@@ -1,7 +1,7 @@
 /* The natural logarithm of a sum of exponentials, hi + lo to about 2^-62.
  *
- * s = 2^k z, z in [0.70, 1.42); log z = 2 w + w^3 q(w^2) with w = (z - 1) / (z + 1), |w| <= 0.1716. The quotient is kept
- * to twice the precision, the rest is below 2^-8 and needs a double only. Argument: finite, normal, positive.
+ * s = 2^k z, z in [0.70, 1.42); log z = 2 w + w^3 q(w^2) with w = (z - 1) / (z + 1), |w| <= 0.1716. The quotient is
+ * kept to twice the precision, the rest is below 2^-8 and needs a double only. Argument: finite, normal, positive.
  */
 #ifndef TEMPSOFT_LOG_H
 #define TEMPSOFT_LOG_H

@@ -5,9 +5,9 @@
  * pairs, for large offsets and extreme temperatures. -inf stays -inf, and nothing is above 0.
  */
 
-/* log sum exp(x / T), of an ordinary row, and the same less max / T. The second number of the first is meaningless where
- * the first is infinite. The sum is taken relative to the largest exponential as it was computed, so that their common
- * error cancels: a row of one category has 0, and a peaked row no less than it should. */
+/* log sum exp(x / T), of an ordinary row, and the same less max / T. The second number of the first is meaningless
+ * where the first is infinite. The sum is taken relative to the largest exponential as it was computed, so that their
+ * common error cancels: a row of one category has 0, and a peaked row no less than it should. */
 static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
     VR e[4];
     for (int i = 0; i < 4; i++)
@@ -73,7 +73,7 @@ static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
 
 /* (x - max) / T - (log sum exp(x / T) - max / T). */
 static inline vd R(log_careful)(vd x, const R(log_scale) * s) {
-    vd_pair z = vd_pair_times(scaled_difference(x, s->max, &s->k), s->k.inverse);
+    vd_pair z = vd_pair_times(scaled_difference(x, s->max, &s->k), s->k.careful_inverse);
     vd y = vd_add(vd_sub(z.hi, vd_set1(s->above_max.hi)), vd_sub(z.lo, vd_set1(s->above_max.lo)));
     y = vd_select_ge(y, vd_set1(0), vd_set1(0), y);
     return vd_select_ge(z.hi, vd_set1(-0x1.fffffffffffffp1023), y, vd_set1(-INFINITY));

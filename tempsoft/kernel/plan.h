@@ -78,7 +78,7 @@ typedef enum {
 typedef struct {
     const char *name;
     void (*functions[TS_N_FUNCTIONS][2])(const ts_rows *rows, double *scratch); /* by float32 and float64 arithmetic */
-    uint64_t *n_calls; /* of any of them */
+    uint64_t *n_calls;                                                          /* of any of them */
 } ts_kernels;
 
 /* Doubles of scratch memory that a call needs; its size depends on the length of a row alone. */

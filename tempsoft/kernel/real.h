@@ -34,17 +34,17 @@
 #define REAL_SMALLEST 0x1p-149f
 #define DEGREE 6
 #define COEFFICIENTS EXP2_F32
-#define BIAS 32                  /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
-#define SCALE 0x1p32f            /* 2^BIAS */
-#define ROUND 0x1.8p23f          /* adding it rounds to an integer */
-#define LARGEST_EXPONENT 0x1p15  /* of a block, for the fast exponential */
+#define BIAS 32                 /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
+#define SCALE 0x1p32f           /* 2^BIAS */
+#define ROUND 0x1.8p23f         /* adding it rounds to an integer */
+#define LARGEST_EXPONENT 0x1p15 /* of a block, for the fast exponential */
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
-#define UNDERFLOW -152           /* 2^this rounds to 0 */
-#define STEP 64                  /* a block this many bits below the largest is scaled in two steps */
-#define STEP_DOWN 0x1p-64f       /* 2^-STEP */
-#define LARGEST_OFFSET 0x1p20    /* abs(log sum exp), for the fast logarithm */
-#define COLDEST_LOG 0x1p-20      /* smallest temperature for it */
+#define UNDERFLOW -152        /* 2^this rounds to 0 */
+#define STEP 64               /* a block this many bits below the largest is scaled in two steps */
+#define STEP_DOWN 0x1p-64f    /* 2^-STEP */
+#define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
+#define COLDEST_LOG 0x1p-20   /* smallest temperature for it */
 #else
 #define REAL double
 #define V(op) vd_##op

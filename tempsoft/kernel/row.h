@@ -27,8 +27,8 @@ static void R(sum_blocks)(ts_plan *plan) {
     plan->sum_lo = sum.lo;
 }
 
-/* The blocks by the fast exponential; 0 if it does not hold for this row: its largest logits are out of reach, or blocks
- * out of reach may count beside them. */
+/* The blocks by the fast exponential; 0 if it does not hold for this row: its largest logits are out of reach, or
+ * blocks out of reach may count beside them. */
 static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
     double out_of_reach = -INFINITY;
     plan->exponent = -INFINITY;

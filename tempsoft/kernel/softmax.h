@@ -1,7 +1,7 @@
 /* Probabilities from a plan: each exponential over the sum. For REAL, by inclusion. */
 
-/* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a step
- * first, and the factor is larger by as much. */
+/* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a
+ * step first, and the factor is larger by as much. */
 typedef struct {
     VR hi, lo;
     int two_steps;
@@ -55,9 +55,9 @@ static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b,
     return s->weights;
 }
 
-static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
-                           R(scratch) * s) {
-    REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end, unless it is one block */
+static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out, R(scratch) * s) {
+    REAL *keep =
+        NULL; /* for the exponentials; not the row itself, which is needed to the end, unless it is one block */
     if (n <= TS_BLOCK)
         keep = R(place)(out, 0, s->weights);
     else if (R(is_plain)(out) && out->data != row->data)

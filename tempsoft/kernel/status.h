@@ -1,5 +1,5 @@
-/* The floating-point status, which a call leaves as it found it: overflow and infinities are ordinary in here, and NumPy
- * would warn of them. Also counts the calls, so that a test can tell which instruction set ran. */
+/* The floating-point status, which a call leaves as it found it: overflow and infinities are ordinary in here, and
+ * NumPy would warn of them. Also counts the calls, so that a test can tell which instruction set ran. */
 
 static uint64_t n_calls;
 

@@ -1,13 +1,13 @@
 /* The one order of additions that every path follows, because the order is part of the result. For REAL, by inclusion.
  *
- * A group of 64 exponentials is four chunks of 16. For j = 0..15, float32: (e_j + e_{j+16}) + (e_{j+32} + e_{j+48}) goes
- * to accumulator j, all in double; float64: the four go to accumulator j one by one, with the error of each addition
- * beside it. At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1. What is missing is +0. Adding the
- * first pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much.
+ * A group of 64 exponentials is four chunks of 16. For j = 0..15, float32: (e_j + e_{j+16}) + (e_{j+32} + e_{j+48})
+ * goes to accumulator j, all in double; float64: the four go to accumulator j one by one, with the error of each
+ * addition beside it. At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1. What is missing is +0.
+ * Adding the first pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much.
  */
 
-#define PARTS (16 / VD_LANES)  /* vectors of 16 doubles */
-#define PIECES (16 / LANES)    /* vectors of 16 REALs */
+#define PARTS (16 / VD_LANES) /* vectors of 16 doubles */
+#define PIECES (16 / LANES)   /* vectors of 16 REALs */
 
 typedef struct {
     vd hi[PARTS];

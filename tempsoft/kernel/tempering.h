@@ -1,8 +1,8 @@
 /* A temperature as the kernels use it: log2(e) / T and 1 / T to twice the precision of a double.
  *
  * The range of doubles is no limit: where T is so large or small that differences of logits over it could overflow or
- * lose bits on the way, both are scaled by a power of two first, logits before the subtraction (`down`) where T is huge
- * and after it (`up`) where T is tiny. Leaves 0, inf and NaN to the plan.
+ * lose bits on the way, both are scaled by a power of two first, logits before the subtraction (`down`) where T is
+ * large and after it (`up`) where T is tiny. Leaves 0, inf and NaN to the plan.
  */
 #ifndef TEMPSOFT_TEMPERING_H
 #define TEMPSOFT_TEMPERING_H
@@ -30,9 +30,9 @@ static inline double down_by(double x, int bits) {
 
 typedef struct tempering {
     double temperature;
-    double down, up; /* powers of two; a difference of logits is (x down - m down) up */
-    dd log2_e;       /* log2(e) / (T down up) */
-    dd inverse;      /* 1 / (T down up) */
+    dd log2_e, inverse; /* log2(e) / T, 1 / T; for moderate T */
+    double down, up;    /* powers of two; a difference of logits is (x down - m down) up, and goes with */
+    dd careful_log2_e, careful_inverse; /* the same over T down up, for any T */
 } tempering;
 
 /* (hi + lo) / t, to about 2^-104. */
@@ -63,14 +63,18 @@ static inline dd dd_inverse(dd x) {
 }
 
 static inline tempering tempering_of(double t) {
-    tempering k = {t, 1.0, 1.0, {0, 0}, {0, 0}};
+    tempering k = {.temperature = t, .down = 1.0, .up = 1.0};
     if (t > 0x1p600)
         k.down = 0x1p-600;
+    else if (t >= 1)
+        k.down = 0x1p-2; /* enough for a difference that does not fit while its quotient does */
     else if (t < 0x1p-600)
         k.up = 0x1p600;
-    t = t * k.down * k.up;
-    k.log2_e = dd_quotient(LOG2_E_HI, LOG2_E_LO, t);
-    k.inverse = dd_quotient(1.0, 0.0, t);
+    const double scale = k.down * k.up;
+    k.careful_log2_e = dd_quotient(LOG2_E_HI, LOG2_E_LO, t * scale);
+    k.careful_inverse = dd_quotient(1.0, 0.0, t * scale);
+    k.log2_e = (dd){k.careful_log2_e.hi * scale, k.careful_log2_e.lo * scale};
+    k.inverse = (dd){k.careful_inverse.hi * scale, k.careful_inverse.lo * scale};
     return k;
 }
 

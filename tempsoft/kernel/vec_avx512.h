@@ -19,9 +19,7 @@ typedef __mmask16 v_mask;
 static inline __mmask16 vf_first(intptr_t n) { /* lanes below n */
     return n <= 0 ? 0 : n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
 }
-static inline __mmask8 vd_first(intptr_t n) {
-    return n <= 0 ? 0 : n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1);
-}
+static inline __mmask8 vd_first(intptr_t n) { return n <= 0 ? 0 : n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1); }
 
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -41,9 +39,7 @@ static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), no, yes);
 }
-static inline vf vf_keep_ge(vf a, vf b, vf x) {
-    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
-}
+static inline vf vf_keep_ge(vf a, vf b, vf x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x); }
 static inline v_mask vf_is_nan(vf x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q); }
 static inline vf vf_times_two_to(vf p, vf k) {
     __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(k), 23);
@@ -69,9 +65,7 @@ static inline double vd_largest(vd x) { return _mm512_reduce_max_pd(x); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), no, yes);
 }
-static inline vd vd_keep_ge(vd a, vd b, vd x) {
-    return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), x);
-}
+static inline vd vd_keep_ge(vd a, vd b, vd x) { return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), x); }
 static inline v_mask vd_is_nan(vd x) { return _mm512_cmp_pd_mask(x, x, _CMP_UNORD_Q); }
 static inline vd vd_times_two_to(vd p, vd k) {
     __m512i shifted = _mm512_slli_epi64(_mm512_castpd_si512(k), 52);
