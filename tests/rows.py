@@ -84,7 +84,22 @@ def random_row(rng, n, t, dtype):
 
 
 # For float64, whose logits can be as extreme: around 2**-600 and 2**600, subnormal, the largest.
-MORE_TEMPERATURES = (5e-324, 1e-320, 1e-308, 1e-200, 2.0**-600, 1e-180, 1e180, 2.0**600, 1e181, 1e250, 1e305, 1.7e308)
+MORE_TEMPERATURES = (
+    5e-324,
+    1e-320,
+    1e-308,
+    1e-200,
+    2.0**-600,
+    1e-180,
+    1e180,
+    2.0**600,
+    1e181,
+    1e250,
+    1e305,
+    1e306,
+    3e307,
+    1.7e308,
+)
 
 
 def extreme_batch(n, dtype, seed):

@@ -1,4 +1,5 @@
 /* Made by coefficients.py; do not edit. Constants and polynomials of exp2 and log. */
+/* clang-format off */
 
 #ifndef TEMPSOFT_COEFFICIENTS_H
 #define TEMPSOFT_COEFFICIENTS_H
@@ -10,21 +11,42 @@
 
 /* 2^r on [-1/2 - 1/512, 1/2 + 1/512], relative; largest error 3.7e-09 = 2^-28.0. */
 static const float EXP2_F32[7] = {
-    0x1.0000000000000p+0f, 0x1.62e4300000000p-1f,  0x1.ebfbd80000000p-3f,  0x1.c6af740000000p-5f,
-    0x1.3b30a60000000p-7f, 0x1.5f0d480000000p-10f, 0x1.3fa7200000000p-13f,
+    0x1.0000000000000p+0f,
+    0x1.62e4300000000p-1f,
+    0x1.ebfbd80000000p-3f,
+    0x1.c6af740000000p-5f,
+    0x1.3b30a60000000p-7f,
+    0x1.5f0d480000000p-10f,
+    0x1.3fa7200000000p-13f,
 };
 
 /* 2^r on [-1/2 - 1/512, 1/2 + 1/512], relative; largest error 6.9e-18 = 2^-57.0. */
 static const double EXP2_F64[12] = {
-    0x1.0000000000000p+0,  0x1.62e42fefa39efp-1,  0x1.ebfbdff82c5a6p-3,  0x1.c6b08d704a11dp-5,
-    0x1.3b2ab6fb9fcfcp-7,  0x1.5d87fe78a2253p-10, 0x1.4309130fa61c5p-13, 0x1.ffcbfc5483ec2p-17,
-    0x1.62bfc59c0fd48p-20, 0x1.b525480884c57p-24, 0x1.e61ec9ee750d5p-28, 0x1.e93dcdabe8b33p-32,
+    0x1.0000000000000p+0,
+    0x1.62e42fefa39efp-1,
+    0x1.ebfbdff82c5a6p-3,
+    0x1.c6b08d704a11dp-5,
+    0x1.3b2ab6fb9fcfcp-7,
+    0x1.5d87fe78a2253p-10,
+    0x1.4309130fa61c5p-13,
+    0x1.ffcbfc5483ec2p-17,
+    0x1.62bfc59c0fd48p-20,
+    0x1.b525480884c57p-24,
+    0x1.e61ec9ee750d5p-28,
+    0x1.e93dcdabe8b33p-32,
 };
 
 /* q(s^2) in log((1 + s)/(1 - s)) = 2 s + s^3 q(s^2), |s| <= 0.1716, absolute; largest error 6.2e-22 = 2^-70.5. */
 static const double LOG_Q[9] = {
-    0x1.5555555555555p-1, 0x1.9999999999b76p-2, 0x1.2492492472357p-2, 0x1.c71c71ead859cp-3, 0x1.745d0bdabec9ap-3,
-    0x1.3b15d7fc9978fp-3, 0x1.10d6377170672p-3, 0x1.e7dbcee4184eap-4, 0x1.a7791501fc718p-4,
+    0x1.5555555555555p-1,
+    0x1.9999999999b76p-2,
+    0x1.2492492472357p-2,
+    0x1.c71c71ead859cp-3,
+    0x1.745d0bdabec9ap-3,
+    0x1.3b15d7fc9978fp-3,
+    0x1.10d6377170672p-3,
+    0x1.e7dbcee4184eap-4,
+    0x1.a7791501fc718p-4,
 };
 
 #endif
