@@ -179,11 +179,9 @@ def call(gufunc, operands, out, signature):
 
 # ---- the direct path -----------------------------------------------------------------------------------------------
 
-cdef enum: DIRECT_SIZE = 1 << 16  # logits; more are worth slicing, so that Ctrl-C is answered and the GIL let go
-
-
-cdef bint is_direct(object logits, object temperature, double *t) noexcept:
-    """Whether both are so plain that no check is needed: a small C-contiguous float array and a Python number."""
+cdef bint is_direct(object logits, object temperature, np.npy_intp largest, double *t) noexcept:
+    """Whether both are so plain that no check is needed: a C-contiguous float array of at most `largest` logits and a
+    Python number."""
     if not np.PyArray_CheckExact(logits):
         return False
     cdef np.ndarray array = <np.ndarray>logits
@@ -194,8 +192,11 @@ cdef bint is_direct(object logits, object temperature, double *t) noexcept:
         if type(temperature) is not int or not -1000 < temperature < 1000:
             return False
     t[0] = temperature
-    return (t[0] >= 0 and np.PyArray_NDIM(array) > 0 and 0 < np.PyArray_SIZE(array) <= DIRECT_SIZE
+    return (t[0] >= 0 and np.PyArray_NDIM(array) > 0 and 0 < np.PyArray_SIZE(array) <= largest
             and np.PyArray_CHKFLAGS(array, np.NPY_ARRAY_CARRAY_RO) and np.PyArray_ISNOTSWAPPED(array))
+
+
+cdef enum: GIL_SIZE = 1 << 12  # logits; with more it is worth letting go of the GIL
 
 
 cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarray out, np.ndarray u):
@@ -219,7 +220,11 @@ cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarr
     else:
         rows.out = ts_vector(np.PyArray_BYTES(out), 0 if which == TS_LOGSUMEXP else size, number)
         rows.out_step = size if which == TS_LOGSUMEXP else rows.logits_step
-    run(which, is_double, &rows)
+    if np.PyArray_SIZE(logits) < GIL_SIZE:
+        run(which, is_double, &rows)
+    else:
+        with nogil:
+            run(which, is_double, &rows)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
 
@@ -236,9 +241,9 @@ cdef bint is_direct_output(np.ndarray logits, object out) noexcept:
             and (a == b or a + np.PyArray_NBYTES(logits) <= b or b + np.PyArray_NBYTES(target) <= a))
 
 
-cdef object direct(ts_function which, object logits, object temperature, object out):
+cdef object direct(ts_function which, object logits, object temperature, object out, np.npy_intp largest):
     cdef double t
-    if not is_direct(logits, temperature, &t):
+    if not is_direct(logits, temperature, largest, &t):
         return None
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - (which == TS_LOGSUMEXP)
@@ -250,29 +255,29 @@ cdef object direct(ts_function which, object logits, object temperature, object 
     return out if n_axes else out[()]
 
 
-def softmax_direct(logits, temperature, out):
-    """softmax over the last axis of a small plain array, or None where it is not one."""
-    return direct(TS_SOFTMAX, logits, temperature, out)
+def softmax_direct(logits, temperature, out, largest):
+    """softmax over the last axis of a plain array of at most so many logits, or None where it is not one."""
+    return direct(TS_SOFTMAX, logits, temperature, out, largest)
 
 
-def log_softmax_direct(logits, temperature, out):
+def log_softmax_direct(logits, temperature, out, largest):
     """As softmax_direct."""
-    return direct(TS_LOG_SOFTMAX, logits, temperature, out)
+    return direct(TS_LOG_SOFTMAX, logits, temperature, out, largest)
 
 
-def logsumexp_direct(logits, temperature):
+def logsumexp_direct(logits, temperature, largest):
     """As softmax_direct."""
-    return direct(TS_LOGSUMEXP, logits, temperature, None)
+    return direct(TS_LOGSUMEXP, logits, temperature, None, largest)
 
 
-def is_small(logits, temperature):
-    """Whether `sample_small` takes these."""
+def is_direct_draw(logits, temperature, largest):
+    """Whether `sample_direct` takes these."""
     cdef double t
-    return is_direct(logits, temperature, &t)
+    return is_direct(logits, temperature, largest, &t)
 
 
-def sample_small(logits, temperature, uint64_t seed):
-    """One draw from each row of what `is_small`, or None where a row is invalid."""
+def sample_direct(logits, temperature, uint64_t seed):
+    """One draw from each row of what `is_direct_draw`, or None where a row is invalid."""
     cdef double t = temperature
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _kernels, arguments
 from .calls import map_rows
-from .workers import resolve
+from .workers import SLICE_SIZE, SMALLEST_SHARED, resolve
 
 
 def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
@@ -65,10 +65,10 @@ def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = N
     array([0.828, 0.112, 0.041, 0.019])
     """
     if axis == -1 and workers is None:
-        result = _kernels.softmax_direct(logits, temperature, out)
+        result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED)
         if result is not None:
             return result
-    return _map(_kernels.softmax, logits, temperature, axis, out, workers)
+    return _map(_kernels.softmax, _kernels.softmax_direct, logits, temperature, axis, out, workers)
 
 
 def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
@@ -103,10 +103,10 @@ def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any
     array([    0., -1000.])
     """
     if axis == -1 and workers is None:
-        result = _kernels.log_softmax_direct(logits, temperature, out)
+        result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED)
         if result is not None:
             return result
-    return _map(_kernels.log_softmax, logits, temperature, axis, out, workers)
+    return _map(_kernels.log_softmax, _kernels.log_softmax_direct, logits, temperature, axis, out, workers)
 
 
 def logsumexp(
@@ -145,7 +145,7 @@ def logsumexp(
     1000.6931
     """
     if axis == -1 and not keepdims and workers is None:
-        result = _kernels.logsumexp_direct(logits, temperature)
+        result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis)
@@ -155,7 +155,11 @@ def logsumexp(
     return np.expand_dims(values, axis) if keepdims else values[()]
 
 
-def _map(gufunc: np.ufunc, logits: Any, temperature: Any, axis: Any, out: Any, workers: Any) -> np.ndarray:
+def _map(gufunc: np.ufunc, direct: Any, logits: Any, temperature: Any, axis: Any, out: Any, workers: Any) -> np.ndarray:
+    if workers is None and axis == -1 and resolve(None) == 1:
+        result: np.ndarray | None = direct(logits, temperature, out, SLICE_SIZE)
+        if result is not None:
+            return result
     rows = arguments.rows(logits, temperature, axis)
     n_workers = resolve(workers)
     shape = arguments.with_axis((*rows.batch_shape, rows.n_categories), axis)

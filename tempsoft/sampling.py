@@ -10,7 +10,7 @@ import numpy as np
 
 from . import _kernels, arguments
 from .calls import Extra, broadcast, character, run
-from .workers import Index, resolve
+from .workers import SMALLEST_SHARED, Index, resolve
 
 _INDEX = np.dtype(np.int64)
 
@@ -85,9 +85,14 @@ def sample(
     """
     seed = None
     is_simple = num_samples is None and u is None and first_row == 0 and axis == -1 and workers is None
-    if is_simple and not return_log_prob and on_invalid == "raise" and _kernels.is_small(logits, temperature):
+    if (
+        is_simple
+        and not return_log_prob
+        and on_invalid == "raise"
+        and _kernels.is_direct_draw(logits, temperature, SMALLEST_SHARED)
+    ):
         seed = _seed(rng)
-        index = _kernels.sample_small(logits, temperature, seed)
+        index = _kernels.sample_direct(logits, temperature, seed)
         if index is not None:
             return index
     rows = arguments.rows(logits, temperature, axis)

@@ -128,6 +128,31 @@ def test_overlap(function, dtype, axis):
     assert (right == square.T).all()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_overlap_of_many_rows(function, workers):
+    """So many that they are worked on in slices, none of which may see what another has written."""
+    rows, n = 2500, 1000
+    x = numbers((rows + 1, n), np.float32)
+    views = {
+        "later": (np.s_[:rows], np.s_[1:]),
+        "earlier": (np.s_[1:], np.s_[:rows]),
+        "reversed": (np.s_[:rows], np.s_[rows - 1 :: -1]),
+    }
+    for name, (source, target) in views.items():
+        memory = x.copy()
+        logits, out = memory[source], memory[target]
+        assert np.shares_memory(logits, out)
+        right = function(logits.copy(), 0.6)
+        function(logits, 0.6, out=out, workers=workers)
+        assert (out == right).all(), name
+    t = np.linspace(0.5, 3, rows)
+    memory = np.zeros((rows, n))
+    memory.reshape(-1)[:rows] = t  # in the first rows of the result, needed for the last
+    right = function(x[:rows].astype(np.float64), t)
+    function(x[:rows].astype(np.float64), memory.reshape(-1)[:rows], out=memory, workers=workers)
+    assert (memory == right).all()
+
+
 def test_overlap_of_other_widths(function):
     """float32 results over the bytes of float16 logits, in both orders, and float64 over float32."""
     for narrow, wide in ((np.float16, np.float32), (np.float32, np.float64)):

@@ -101,44 +101,41 @@ static inline R(scale) R(scale_of)(const tempering *k, double exponent, double m
         V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest)(k, exponent)), max, k};
 }
 
-/* The exponentials of one block: added to `sum`, and kept where `keep` is not NULL. */
-TS_INLINE void R(exp_block_by)(void (*exp_of)(VR[4], const R(scale) *), const REAL *x, intptr_t n, const R(scale) * s,
-                               REAL *keep, R(sum) * sum) {
-    const VR lowest = V(set1)((REAL)-INFINITY);
+/* The exponentials e of one block, which may be x. */
+TS_INLINE void R(exp_block_by)(void (*exp_of)(VR *, int, const R(scale) *, const R(polynomial) *), const REAL *x,
+                               intptr_t n, const R(scale) s, REAL *e) {
+    const R(polynomial) q = R(exp2_polynomial)();
     intptr_t i = 0;
-    for (; i + TS_GROUP <= n; i += TS_GROUP)
-        for (int piece = 0; piece < PIECES; piece++) {
-            const intptr_t at = i + LANES * piece;
-            VR e[4];
-            for (int chunk = 0; chunk < 4; chunk++)
-                e[chunk] = V(load)(x + at + 16 * chunk);
-            exp_of(e, s);
-            for (int chunk = 0; keep && chunk < 4; chunk++)
-                V(store)(keep + at + 16 * chunk, e[chunk]);
-            R(sum_add)(sum, piece, e);
-        }
-    for (int piece = 0; i + LANES * piece < n && piece < PIECES; piece++) {
-        const intptr_t at = i + LANES * piece;
-        VR e[4] = {lowest, lowest, lowest, lowest};
-        for (int chunk = 0; chunk < 4 && at + 16 * chunk < n; chunk++)
-            e[chunk] = V(load_up_to)(x + at + 16 * chunk, n - at - 16 * chunk, lowest);
-        exp_of(e, s);
-        for (int chunk = 0; chunk < 4; chunk++)
-            e[chunk] = V(up_to)(e[chunk], n - at - 16 * chunk);
-        for (int chunk = 0; keep && chunk < 4 && at + 16 * chunk < n; chunk++)
-            V(store_up_to)(keep + at + 16 * chunk, n - at - 16 * chunk, e[chunk]);
-        R(sum_add)(sum, piece, e);
+    for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES) {
+        VR v[TOGETHER];
+        for (int k = 0; k < TOGETHER; k++)
+            v[k] = V(load)(x + i + k * LANES);
+        exp_of(v, TOGETHER, &s, &q);
+        for (int k = 0; k < TOGETHER; k++)
+            V(store)(e + i + k * LANES, v[k]);
+    }
+    for (; i < n; i += LANES) {
+        VR v = V(load_up_to)(x + i, n - i, s.lowest);
+        exp_of(&v, 1, &s, &q);
+        V(store_up_to)(e + i, n - i, v);
     }
 }
 
-/* The same with the exponential that the row takes; the sum. */
-static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *keep) {
-    R(sum) sum = R(sum_zero)();
+/* The same with the exponential that the row takes; their sum. Two passes over the block in L1: one alone would need
+ * more registers than AVX2 has. */
+static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *e) {
     if (careful)
-        R(exp_block_by)(R(exp_careful), x, n, s, keep, &sum);
-    else if (keep)
-        R(exp_block_by)(R(exp_fast), x, n, s, keep, &sum);
+        R(exp_block_by)(R(exp_careful), x, n, *s, e);
     else
-        R(exp_block_by)(R(exp_fast), x, n, s, NULL, &sum);
+        R(exp_block_by)(R(exp_fast), x, n, *s, e);
+    R(sum) sum = R(sum_zero)();
+    intptr_t i = 0;
+    for (; i + TS_GROUP <= n; i += TS_GROUP)
+        R(sum_group)(&sum, e + i);
+    if (i < n) {
+        REAL padded[TS_GROUP] = {0};
+        memcpy(padded, e + i, (size_t)(n - i) * sizeof(REAL));
+        R(sum_group)(&sum, padded);
+    }
     return R(sum_total)(&sum);
 }

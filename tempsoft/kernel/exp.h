@@ -19,29 +19,41 @@ typedef struct {
     const tempering *k;
 } R(scale);
 
-/* 2^BIAS 2^r; the coefficients are scaled exactly. Four at a time, step by step, because each waits for the one before.
- */
-TS_INLINE void R(exp2)(const VR r[4], VR p[4]) {
-    for (int i = 0; i < 4; i++)
-        p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE);
-    for (int power = DEGREE - 1; power >= 0; power--)
-        for (int i = 0; i < 4; i++)
-            p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
+/* Constants of the polynomial, times 2^BIAS, which is exact. */
+typedef struct {
+    VR c[DEGREE + 1];
+} R(polynomial);
+
+static inline R(polynomial) R(exp2_polynomial)(void) {
+    R(polynomial) q;
+    for (int power = 0; power <= DEGREE; power++)
+        q.c[power] = V(held)(V(set1)(COEFFICIENTS[power] * SCALE));
+    return q;
 }
 
-/* Four vectors of logits, -inf among them but no NaN, become their exponentials. */
-TS_INLINE void R(exp_fast)(VR x[4], const R(scale) * s) {
-    VR n_plus_round[4], r[4], p[4];
-    for (int i = 0; i < 4; i++)
+/* 2^BIAS 2^r. */
+TS_INLINE void R(exp2)(const VR *r, int n, const R(polynomial) * q, VR *p) {
+    for (int i = 0; i < n; i++)
+        p[i] = V(fma)(q->c[DEGREE], r[i], q->c[DEGREE - 1]);
+    for (int power = DEGREE - 2; power >= 0; power--)
+        for (int i = 0; i < n; i++)
+            p[i] = V(fma)(p[i], r[i], q->c[power]);
+}
+
+/* n vectors of logits, -inf among them but no NaN, become their exponentials: step by step for all, as each step has to
+ * wait for the one before. */
+TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, const R(polynomial) * q) {
+    VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
+    for (int i = 0; i < n; i++)
         x[i] = V(max)(x[i], s->lowest);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < n; i++)
         n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < n; i++)
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < n; i++)
         r[i] = V(fma)(x[i], s->a_lo, r[i]);
-    R(exp2)(r, p);
-    for (int i = 0; i < 4; i++)
+    R(exp2)(r, n, q, p);
+    for (int i = 0; i < n; i++)
         x[i] = V(times_two_to)(p[i], n_plus_round[i]);
 }
 
@@ -73,9 +85,9 @@ static inline void careful_argument(vd x, double max, const tempering *k, vd *n,
 }
 #endif
 
-TS_INLINE void R(exp_careful)(VR x[4], const R(scale) * s) {
-    VR n[4], r[4], p[4];
-    for (int i = 0; i < 4; i++) {
+TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, const R(polynomial) * q) {
+    VR n[TOGETHER], r[TOGETHER], p[TOGETHER];
+    for (int i = 0; i < n_vectors; i++) {
 #if TS_REAL == 32
         vd n_parts[VF_LANES / VD_LANES], r_parts[VF_LANES / VD_LANES];
         for (int part = 0; part < VF_LANES / VD_LANES; part++)
@@ -86,7 +98,7 @@ TS_INLINE void R(exp_careful)(VR x[4], const R(scale) * s) {
         careful_argument(x[i], s->max, s->k, &n[i], &r[i]);
 #endif
     }
-    R(exp2)(r, p);
-    for (int i = 0; i < 4; i++)
+    R(exp2)(r, n_vectors, q, p);
+    for (int i = 0; i < n_vectors; i++)
         x[i] = V(keep_ge)(n[i], V(set1)(UNDERFLOW), V(times_two_to)(p[i], V(add)(n[i], V(set1)(ROUND))));
 }

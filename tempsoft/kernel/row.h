@@ -43,7 +43,7 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R
         dd sum = {0.0, 0.0};
         if (fabs(exponent) < LARGEST_EXPONENT) {
             const R(scale) scale = R(scale_of)(plan->k, exponent, max);
-            sum = R(exp_block)(x, length, &scale, 0, keep ? keep + start : NULL);
+            sum = R(exp_block)(x, length, &scale, 0, keep ? keep + start : s->weights);
             plan->exponent = exponent > plan->exponent ? exponent : plan->exponent;
         } else if (exponent > out_of_reach) {
             out_of_reach = exponent;
@@ -76,7 +76,7 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
     for (intptr_t b = 0; b < plan->n_blocks && plan->max > -INFINITY; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        dd sum = R(exp_block)(x, length, &scale, 1, keep ? keep + start : NULL);
+        dd sum = R(exp_block)(x, length, &scale, 1, keep ? keep + start : s->weights);
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }

@@ -60,6 +60,22 @@ static inline void R(sum_add)(R(sum) * sum, int piece, const VR e[4]) {
 #endif
 }
 
+/* Add a group that is in memory. */
+static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
+#if TS_REAL == 32
+    for (int part = 0; part < PARTS; part++, e += VD_LANES) {
+        vd first = vd_add(vd_load_floats(e), vd_load_floats(e + 16));
+        vd second = vd_add(vd_load_floats(e + 32), vd_load_floats(e + 48));
+        sum->hi[part] = vd_add(sum->hi[part], vd_add(first, second));
+    }
+#else
+    for (int piece = 0; piece < PIECES; piece++, e += LANES) {
+        VR chunks[4] = {V(load)(e), V(load)(e + 16), V(load)(e + 32), V(load)(e + 48)};
+        R(sum_add)(sum, piece, chunks);
+    }
+#endif
+}
+
 #if TS_REAL == 64
 /* 16 -> 8 -> 4 -> 2 -> 1. */
 static inline double fold(const vd *sums) {

@@ -7,6 +7,7 @@
 
 #define VF_LANES 8
 #define VD_LANES 4
+#define TOGETHER 2
 
 typedef __m256 vf;
 typedef __m256d vd;
@@ -34,7 +35,12 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     else
         _mm256_maskstore_ps(p, vf_first(n), x); /* slow on AMD */
 }
-static inline vf vf_up_to(vf x, intptr_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(vf_first(n))); }
+static inline vf vf_held(vf x) {
+#if defined(__GNUC__)
+    __asm__("" : "+x"(x));
+#endif
+    return x;
+}
 static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
@@ -69,7 +75,7 @@ static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
     else
         _mm256_maskstore_pd(p, vd_first(n), x); /* slow on AMD */
 }
-static inline vd vd_up_to(vd x, intptr_t n) { return _mm256_and_pd(x, _mm256_castsi256_pd(vd_first(n))); }
+static inline vd vd_held(vd x) { return x; } /* too many for the registers there are */
 static inline vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
@@ -97,6 +103,7 @@ static inline int v_mask_any(v_mask a) { return _mm256_movemask_ps(a) != 0; }
 static inline vd vf_part_to_vd(vf x, int part) {
     return _mm256_cvtps_pd(part ? _mm256_extractf128_ps(x, 1) : _mm256_castps256_ps128(x));
 }
+static inline vd vd_load_floats(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 static inline vf vf_from_vd(const vd *parts) {
     return _mm256_set_m128(_mm256_cvtpd_ps(parts[1]), _mm256_cvtpd_ps(parts[0]));
 }

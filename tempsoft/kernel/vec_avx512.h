@@ -11,6 +11,7 @@
 
 #define VF_LANES 16
 #define VD_LANES 8
+#define TOGETHER 4
 
 typedef __m512 vf;
 typedef __m512d vd;
@@ -28,7 +29,7 @@ static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
     return _mm512_mask_loadu_ps(fill, vf_first(n), p);
 }
 static inline void vf_store_up_to(float *p, intptr_t n, vf x) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
-static inline vf vf_up_to(vf x, intptr_t n) { return _mm512_maskz_mov_ps(vf_first(n), x); }
+static inline vf vf_held(vf x) { return x; } /* there are 32 registers */
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
@@ -53,7 +54,7 @@ static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) {
     return _mm512_mask_loadu_pd(fill, vd_first(n), p);
 }
 static inline void vd_store_up_to(double *p, intptr_t n, vd x) { _mm512_mask_storeu_pd(p, vd_first(n), x); }
-static inline vd vd_up_to(vd x, intptr_t n) { return _mm512_maskz_mov_pd(vd_first(n), x); }
+static inline vd vd_held(vd x) { return x; }
 static inline vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
@@ -80,6 +81,7 @@ static inline vd vf_part_to_vd(vf x, int part) {
     __m256d half = part ? _mm512_extractf64x4_pd(whole, 1) : _mm512_castpd512_pd256(whole);
     return _mm512_cvtps_pd(_mm256_castpd_ps(half));
 }
+static inline vd vd_load_floats(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 static inline vf vf_from_vd(const vd *parts) {
     __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(parts[0])));
     return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_castps_pd(_mm512_cvtpd_ps(parts[1])), 1));

@@ -19,6 +19,8 @@ typedef float vf;
 typedef double vd;
 typedef int v_mask;
 
+#define TOGETHER 1 /* vectors whose exponentials are best computed together: 1, 2 or 4 */
+
 static inline vf vf_set1(float x) { return x; }
 static inline vf vf_load(const float *p) { return *p; }
 static inline void vf_store(float *p, vf x) { *p = x; }
@@ -31,8 +33,8 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     (void)n;
     *p = x;
 }
-/* The first n lanes of x, 0 in the others; n may be <= 0. */
-static inline vf vf_up_to(vf x, intptr_t n) { return n > 0 ? x : 0; }
+/* x, better kept in a register than read from memory at each use. */
+static inline vf vf_held(vf x) { return x; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
@@ -64,7 +66,7 @@ static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
     (void)n;
     *p = x;
 }
-static inline vd vd_up_to(vd x, intptr_t n) { return n > 0 ? x : 0; }
+static inline vd vd_held(vd x) { return x; }
 static inline vd vd_add(vd a, vd b) { return a + b; }
 static inline vd vd_sub(vd a, vd b) { return a - b; }
 static inline vd vd_mul(vd a, vd b) { return a * b; }
@@ -94,6 +96,7 @@ static inline vd vf_part_to_vd(vf x, int part) {
     (void)part;
     return x;
 }
+static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_from_vd(const vd *parts) { return (float)parts[0]; }
 
 static inline vf vf_load_f16(const uint16_t *p) { return f32_from_f16(*p); }

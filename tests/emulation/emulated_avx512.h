@@ -154,6 +154,7 @@ static inline emulated_256 emulated_load_256(const void *p) {
 }
 static inline void emulated_store_256(void *p, emulated_256 a) { memcpy(p, &a, sizeof a); }
 #define _mm256_loadu_si256 emulated_load_256
+#define _mm256_loadu_ps emulated_load_256
 #define _mm256_storeu_si256 emulated_store_256
 static inline emulated_512 _mm512_cvtph_ps(emulated_256 a) { EACH(16, r.f[i] = f32_from_f16(a.h[i])); }
 static inline emulated_512 _mm512_cvtepu16_epi32(emulated_256 a) { EACH(16, r.u[i] = a.h[i]); }
