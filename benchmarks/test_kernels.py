@@ -38,7 +38,7 @@ def _parameters() -> Iterator[Any]:
 
 
 @pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # where a check failed
-@pytest.mark.benchmark(max_time=0.25, min_time=0.0002, min_rounds=5, disable_gc=True, warmup=False)
+@pytest.mark.benchmark(max_time=0.2, min_time=0.0002, min_rounds=5, disable_gc=True, warmup=False)
 @pytest.mark.parametrize(("function", "case", "implementation"), list(_parameters()))
 def test_speed(benchmark: Any, function: str, case: Case, implementation: Implementation) -> None:
     benchmark.group = f"{function}: {case.label}"

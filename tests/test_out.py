@@ -131,7 +131,7 @@ def test_overlap(function, dtype, axis):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_overlap_of_many_rows(function, workers):
     """So many that they are worked on in slices, none of which may see what another has written."""
-    rows, n = 2500, 1000
+    rows, n = 1200, 1000
     x = numbers((rows + 1, n), np.float32)
     views = {
         "later": (np.s_[:rows], np.s_[1:]),

@@ -43,6 +43,18 @@ static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, in
     return s;
 }
 
+#if TS_REAL == 64
+/* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
+ * address is allowed. */
+static inline void fetch_ahead(const void *p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#else
+    (void)p;
+#endif
+}
+#endif
+
 static int R(has_nan)(const REAL *x, intptr_t n) {
     int found = 0;
     for (intptr_t i = 0; i < n; i++)
@@ -101,41 +113,38 @@ static inline R(scale) R(scale_of)(const tempering *k, double exponent, double m
         V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest)(k, exponent)), max, k};
 }
 
-/* The exponentials e of one block, which may be x. */
-TS_INLINE void R(exp_block_by)(void (*exp_of)(VR *, int, const R(scale) *, const R(polynomial) *), const REAL *x,
-                               intptr_t n, const R(scale) s, REAL *e) {
-    const R(polynomial) q = R(exp2_polynomial)();
+/* The exponentials e of one block, and zeros to the end of a group. */
+TS_INLINE void R(exp_block_by)(void (*exp_of)(VR *, int, const R(scale) *), const REAL *x, intptr_t n, const R(scale) s,
+                               REAL *e) {
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES) {
         VR v[TOGETHER];
+        for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
+            fetch_ahead(x + i + n + line);
         for (int k = 0; k < TOGETHER; k++)
             v[k] = V(load)(x + i + k * LANES);
-        exp_of(v, TOGETHER, &s, &q);
+        exp_of(v, TOGETHER, &s);
         for (int k = 0; k < TOGETHER; k++)
             V(store)(e + i + k * LANES, v[k]);
     }
     for (; i < n; i += LANES) {
         VR v = V(load_up_to)(x + i, n - i, s.lowest);
-        exp_of(&v, 1, &s, &q);
-        V(store_up_to)(e + i, n - i, v);
+        exp_of(&v, 1, &s);
+        V(store)(e + i, V(up_to)(v, n - i));
     }
+    for (; i % TS_GROUP != 0; i += LANES)
+        V(store)(e + i, V(set1)(0));
 }
 
-/* The same with the exponential that the row takes; their sum. Two passes over the block in L1: one alone would need
- * more registers than AVX2 has. */
+/* The same with the exponential that the row takes; their sum. `e` has room for whole groups, and zeros there are left
+ * in it. Two passes over the block in L1: one alone would need more registers than AVX2 has. */
 static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *e) {
     if (careful)
         R(exp_block_by)(R(exp_careful), x, n, *s, e);
     else
         R(exp_block_by)(R(exp_fast), x, n, *s, e);
     R(sum) sum = R(sum_zero)();
-    intptr_t i = 0;
-    for (; i + TS_GROUP <= n; i += TS_GROUP)
+    for (intptr_t i = 0; i < n; i += TS_GROUP)
         R(sum_group)(&sum, e + i);
-    if (i < n) {
-        REAL padded[TS_GROUP] = {0};
-        memcpy(padded, e + i, (size_t)(n - i) * sizeof(REAL));
-        R(sum_group)(&sum, padded);
-    }
     return R(sum_total)(&sum);
 }

@@ -74,9 +74,8 @@ def pair(name, value):
 
 
 def main():
-    print(
-        "/* Made by coefficients.py; do not edit. Constants and polynomials of exp2 and log. */\n/* clang-format off */\n"
-    )
+    print("/* Made by coefficients.py; do not edit. Constants and polynomials of exp2 and log. */")
+    print("/* clang-format off */\n")
     print("#ifndef TEMPSOFT_COEFFICIENTS_H\n#define TEMPSOFT_COEFFICIENTS_H\n")
     pair("LOG2_E", 1 / log(mpf(2)))
     pair("LOG_2", log(mpf(2)))

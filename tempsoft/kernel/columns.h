@@ -71,7 +71,6 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
         lowest[c] = R(lowest)(&t->k, exponent);
     }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
-    const R(polynomial) q = R(exp2_polynomial)();
     const intptr_t end = R(block_end)(t, b);
     R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
@@ -88,7 +87,7 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
                 scale.round_less_c = V(load)(round_less_c + v * LANES);
                 scale.lowest = V(load)(lowest + v * LANES);
                 for (int chunk = 0; chunk < 4; chunk += TOGETHER)
-                    R(exp_fast)(e + chunk, TOGETHER, &scale, &q);
+                    R(exp_fast)(e + chunk, TOGETHER, &scale);
                 for (int chunk = 1; chunk < 4; chunk++)
                     if (i + j + 16 * chunk >= end)
                         e[chunk] = V(set1)(0);

@@ -19,30 +19,18 @@ typedef struct {
     const tempering *k;
 } R(scale);
 
-/* Constants of the polynomial, times 2^BIAS, which is exact. */
-typedef struct {
-    VR c[DEGREE + 1];
-} R(polynomial);
-
-static inline R(polynomial) R(exp2_polynomial)(void) {
-    R(polynomial) q;
-    for (int power = 0; power <= DEGREE; power++)
-        q.c[power] = V(held)(V(set1)(COEFFICIENTS[power] * SCALE));
-    return q;
-}
-
-/* 2^BIAS 2^r. */
-TS_INLINE void R(exp2)(const VR *r, int n, const R(polynomial) * q, VR *p) {
+/* 2^BIAS 2^r; scaling the coefficients is exact. */
+TS_INLINE void R(exp2)(const VR *r, int n, VR *p) {
     for (int i = 0; i < n; i++)
-        p[i] = V(fma)(q->c[DEGREE], r[i], q->c[DEGREE - 1]);
-    for (int power = DEGREE - 2; power >= 0; power--)
+        p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE);
+    for (int power = DEGREE - 1; power >= 0; power--)
         for (int i = 0; i < n; i++)
-            p[i] = V(fma)(p[i], r[i], q->c[power]);
+            p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
 }
 
 /* n vectors of logits, -inf among them but no NaN, become their exponentials: step by step for all, as each step has to
  * wait for the one before. */
-TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, const R(polynomial) * q) {
+TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s) {
     VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n; i++)
         x[i] = V(max)(x[i], s->lowest);
@@ -52,7 +40,7 @@ TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, const R(polynomial)
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
     for (int i = 0; i < n; i++)
         r[i] = V(fma)(x[i], s->a_lo, r[i]);
-    R(exp2)(r, n, q, p);
+    R(exp2)(r, n, p);
     for (int i = 0; i < n; i++)
         x[i] = V(times_two_to)(p[i], n_plus_round[i]);
 }
@@ -85,7 +73,7 @@ static inline void careful_argument(vd x, double max, const tempering *k, vd *n,
 }
 #endif
 
-TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, const R(polynomial) * q) {
+TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s) {
     VR n[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n_vectors; i++) {
 #if TS_REAL == 32
@@ -98,7 +86,7 @@ TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, const R(
         careful_argument(x[i], s->max, s->k, &n[i], &r[i]);
 #endif
     }
-    R(exp2)(r, n_vectors, q, p);
+    R(exp2)(r, n_vectors, p);
     for (int i = 0; i < n_vectors; i++)
         x[i] = V(keep_ge)(n[i], V(set1)(UNDERFLOW), V(times_two_to)(p[i], V(add)(n[i], V(set1)(ROUND))));
 }

@@ -10,14 +10,13 @@
  * common error cancels: a row of one category has 0, and a peaked row no less than it should. */
 static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
     VR e = V(set1)((REAL)plan->max);
-    const R(polynomial) q = R(exp2_polynomial)();
     const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
     if (plan->careful)
-        R(exp_careful)(&e, 1, &scale, &q);
+        R(exp_careful)(&e, 1, &scale);
     else
-        R(exp_fast)(&e, 1, &scale, &q);
-    const double largest = (double)V(largest)(e), ratio = plan->sum_hi / largest;
-    *above_max = dd_log((dd){ratio, (fma(-ratio, largest, plan->sum_hi) + plan->sum_lo) / largest});
+        R(exp_fast)(&e, 1, &scale);
+    const double largest = (double)V(largest)(e), q = plan->sum_hi / largest;
+    *above_max = dd_log((dd){q, (fma(-q, largest, plan->sum_hi) + plan->sum_lo) / largest});
     *whole = dd_add(dd_quotient(plan->max, 0.0, plan->k->temperature), *above_max);
 }
 

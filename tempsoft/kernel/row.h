@@ -27,6 +27,17 @@ static void R(sum_blocks)(ts_plan *plan) {
     plan->sum_lo = sum.lo;
 }
 
+/* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
+static dd R(exp_block_kept)(const REAL *x, intptr_t n, const R(scale) * scale, int careful, REAL *keep, intptr_t start,
+                            const R(scratch) * s) {
+    if (keep && n == TS_BLOCK)
+        return R(exp_block)(x, n, scale, careful, keep + start);
+    const dd sum = R(exp_block)(x, n, scale, careful, s->weights);
+    if (keep && keep != s->weights)
+        memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
+    return sum;
+}
+
 /* The blocks by the fast exponential; 0 if it does not hold for this row: its largest logits are out of reach, or
  * blocks out of reach may count beside them. */
 static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
@@ -43,7 +54,7 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R
         dd sum = {0.0, 0.0};
         if (fabs(exponent) < LARGEST_EXPONENT) {
             const R(scale) scale = R(scale_of)(plan->k, exponent, max);
-            sum = R(exp_block)(x, length, &scale, 0, keep ? keep + start : s->weights);
+            sum = R(exp_block_kept)(x, length, &scale, 0, keep, start, s);
             plan->exponent = exponent > plan->exponent ? exponent : plan->exponent;
         } else if (exponent > out_of_reach) {
             out_of_reach = exponent;
@@ -76,14 +87,14 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
     for (intptr_t b = 0; b < plan->n_blocks && plan->max > -INFINITY; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        dd sum = R(exp_block)(x, length, &scale, 1, keep ? keep + start : s->weights);
+        dd sum = R(exp_block_kept)(x, length, &scale, 1, keep, start, s);
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }
 }
 
 /* The plan of a row. Its exponentials are left in `keep` unless that is NULL, and are meaningless unless the plan is
- * ordinary; `keep` may be the row itself if that is one block. */
+ * ordinary. */
 static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
                         R(scratch) * s) {
     const tempering *k = R(tempering)(s, temperature);

@@ -56,10 +56,9 @@ static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b,
 }
 
 static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out, R(scratch) * s) {
-    REAL *keep =
-        NULL; /* for the exponentials; not the row itself, which is needed to the end, unless it is one block */
+    REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
     if (n <= TS_BLOCK)
-        keep = R(place)(out, 0, s->weights);
+        keep = s->weights;
     else if (R(is_plain)(out) && out->data != row->data)
         keep = (REAL *)out->data;
     ts_plan plan;

@@ -7,18 +7,18 @@
 
 #define VF_LANES 8
 #define VD_LANES 4
-#define TOGETHER 2
+#define TOGETHER 4
 
 typedef __m256 vf;
 typedef __m256d vd;
 typedef __m256 v_mask; /* all bits of a lane set: true */
 
 static inline __m256i vf_first(intptr_t n) { /* lanes below n */
-    int count = n < 0 ? 0 : n > 8 ? 8 : (int)n;
+    int count = n > 8 ? 8 : (int)n;
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 static inline __m256i vd_first(intptr_t n) {
-    int count = n < 0 ? 0 : n > 4 ? 4 : (int)n;
+    int count = n > 4 ? 4 : (int)n;
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
 }
 
@@ -35,12 +35,7 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     else
         _mm256_maskstore_ps(p, vf_first(n), x); /* slow on AMD */
 }
-static inline vf vf_held(vf x) {
-#if defined(__GNUC__)
-    __asm__("" : "+x"(x));
-#endif
-    return x;
-}
+static inline vf vf_up_to(vf x, intptr_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(vf_first(n))); }
 static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
@@ -75,7 +70,7 @@ static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
     else
         _mm256_maskstore_pd(p, vd_first(n), x); /* slow on AMD */
 }
-static inline vd vd_held(vd x) { return x; } /* too many for the registers there are */
+static inline vd vd_up_to(vd x, intptr_t n) { return _mm256_and_pd(x, _mm256_castsi256_pd(vd_first(n))); }
 static inline vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }

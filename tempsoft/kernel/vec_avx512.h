@@ -18,9 +18,9 @@ typedef __m512d vd;
 typedef __mmask16 v_mask;
 
 static inline __mmask16 vf_first(intptr_t n) { /* lanes below n */
-    return n <= 0 ? 0 : n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
 }
-static inline __mmask8 vd_first(intptr_t n) { return n <= 0 ? 0 : n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1); }
+static inline __mmask8 vd_first(intptr_t n) { return n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1); }
 
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -29,7 +29,7 @@ static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
     return _mm512_mask_loadu_ps(fill, vf_first(n), p);
 }
 static inline void vf_store_up_to(float *p, intptr_t n, vf x) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
-static inline vf vf_held(vf x) { return x; } /* there are 32 registers */
+static inline vf vf_up_to(vf x, intptr_t n) { return _mm512_maskz_mov_ps(vf_first(n), x); }
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
@@ -54,7 +54,7 @@ static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) {
     return _mm512_mask_loadu_pd(fill, vd_first(n), p);
 }
 static inline void vd_store_up_to(double *p, intptr_t n, vd x) { _mm512_mask_storeu_pd(p, vd_first(n), x); }
-static inline vd vd_held(vd x) { return x; }
+static inline vd vd_up_to(vd x, intptr_t n) { return _mm512_maskz_mov_pd(vd_first(n), x); }
 static inline vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 static inline vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 static inline vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }

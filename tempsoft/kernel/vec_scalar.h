@@ -33,8 +33,11 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     (void)n;
     *p = x;
 }
-/* x, better kept in a register than read from memory at each use. */
-static inline vf vf_held(vf x) { return x; }
+/* The first n > 0 lanes of x, or all, and 0 in the others. */
+static inline vf vf_up_to(vf x, intptr_t n) {
+    (void)n;
+    return x;
+}
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
@@ -66,7 +69,10 @@ static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
     (void)n;
     *p = x;
 }
-static inline vd vd_held(vd x) { return x; }
+static inline vd vd_up_to(vd x, intptr_t n) {
+    (void)n;
+    return x;
+}
 static inline vd vd_add(vd a, vd b) { return a + b; }
 static inline vd vd_sub(vd a, vd b) { return a - b; }
 static inline vd vd_mul(vd a, vd b) { return a * b; }
