@@ -8,7 +8,7 @@
 #include <string.h>
 
 #if defined(__AVX__)
-#error "dispatch.c must be built for the baseline CPU, without -march=native or -mavx: it runs before the CPU is known"
+#error "dispatch.c must be built for the baseline CPU, without -march=native or -mavx"
 #endif
 
 extern const ts_kernels ts_kernels_scalar;

@@ -140,8 +140,7 @@ static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
     *(int64_t *)(index->data + i * index->stride) = value;
 }
 
-/* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: exponentials of an only block, or NULL.
- */
+/* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: those of an only block, or NULL. */
 static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vector *u, const ts_vector *index,
                          intptr_t first, intptr_t n, REAL *e, const R(scratch) * s) {
     R(block) block;

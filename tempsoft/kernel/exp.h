@@ -1,15 +1,14 @@
-/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an integer near max / T in bits. For REAL, by
- * inclusion.
+/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an integer near max / T in bits. For REAL, by inclusion.
  *
  * Fast:    a = log2(e) / T in two numbers; n = x a rounded; 2^(x a - c) = 2^(n - c) 2^r with r = x a - n, |r| <= 1/2 +
- *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bit alone,
- * whatever the offset of the logits, and blocks of different c differ by an exact power of two. For |c| below
+ *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bits alone,
+ *          whatever the offset of the logits, and blocks of different c differ by an exact power of two. For |c| below
  *          LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
  * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW,
- * which -inf is, some number below 2^UNDERFLOW: too small to change a sum of exponentials, and 0 once divided by it.
- *          tests/test_accuracy.py holds what follows from this to 3 ulp.
+ *          which -inf is, some number below 2^UNDERFLOW: too small to change a sum of exponentials, and 0 once divided
+ *          by it. tests/test_accuracy.py and tests/adversarial hold what follows from this to 3 ulp.
  */
 
 /* What the exponentials of a block have in common. */

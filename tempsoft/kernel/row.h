@@ -98,12 +98,13 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
 static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
                         R(scratch) * s) {
     const tempering *k = R(tempering)(s, temperature);
-    *plan = (ts_plan){.kind = TS_ORDINARY,
-                      .n_categories = n,
-                      .n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK,
-                      .k = k,
-                      .max = -INFINITY,
-                      .blocks = s->blocks};
+    plan->kind = TS_ORDINARY; /* one by one, as clearing it whole takes as long as 100 categories */
+    plan->careful = 0;
+    plan->n_categories = n;
+    plan->n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK;
+    plan->k = k;
+    plan->max = -INFINITY;
+    plan->blocks = s->blocks;
     if (!(temperature > 0 && temperature < INFINITY)) {
         R(plan_limit)(plan, row, s->block);
         return;
