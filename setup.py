@@ -27,7 +27,8 @@ def flags() -> tuple[list[str], list[str]]:
     if sys.platform == "win32":
         return ["/O2", "/fp:precise", "/std:c11"], []
     # the order of operations is part of the result: no contraction, and never -ffast-math
-    compiler = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+    compiler = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-strict-aliasing"]
+    compiler += ["-fvisibility=hidden"]
     linker = []
     if switch("DEBUG"):
         compiler += ["-O0", "-g"]
@@ -54,7 +55,7 @@ setup(
         Extension(
             "tempsoft._kernels",
             sources=["tempsoft/_kernels.pyx", *(str(KERNEL / name) for name in SOURCES)],
-            depends=[str(path) for path in sorted(KERNEL.glob("*.h"))],
+            depends=[str(path) for folder in (KERNEL, Path("tests/emulation")) for path in sorted(folder.glob("*.h"))],
             include_dirs=include_dirs,
             define_macros=macros,
             extra_compile_args=compile_args,

@@ -172,6 +172,7 @@ draw_with_log_prob = make_gufunc(b"draw_with_log_prob", TS_DRAW, _DRAWS_WITH, b"
 def call(gufunc, operands, out, signature):
     """`gufunc` into the arrays `out`, with exactly the loop whose dtype characters are `signature`; MemoryError where
     it had no scratch memory."""
+    ts_take_out_of_memory()
     gufunc(*operands, out=out, signature=signature)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")

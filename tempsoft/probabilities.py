@@ -64,7 +64,7 @@ def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = N
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    if axis == -1 and workers is None:
+    if workers is None and type(axis) is int and axis == -1:
         result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED)
         if result is not None:
             return result
@@ -102,7 +102,7 @@ def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    if axis == -1 and workers is None:
+    if workers is None and type(axis) is int and axis == -1:
         result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED)
         if result is not None:
             return result
@@ -144,7 +144,7 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if axis == -1 and not keepdims and workers is None:
+    if workers is None and not keepdims and type(axis) is int and axis == -1:
         result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED)
         if result is not None:
             return result
@@ -156,7 +156,7 @@ def logsumexp(
 
 
 def _map(gufunc: np.ufunc, direct: Any, logits: Any, temperature: Any, axis: Any, out: Any, workers: Any) -> np.ndarray:
-    if workers is None and axis == -1 and resolve(None) == 1:
+    if workers is None and type(axis) is int and axis == -1 and resolve(None) == 1:  # one slice, one worker
         result: np.ndarray | None = direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result

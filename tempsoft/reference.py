@@ -1,6 +1,6 @@
 """The definition: the functions of `tempsoft` in plain NumPy, with float64 inside.
 
-The kernels are checked against this module, and a user can swap it in where nothing may be compiled. It promises the
+The kernels are checked against this module, and a user can swap it in to compare. It promises the
 same signatures, shapes, dtypes and errors, and says what each function means in the simplest code; it promises neither
 speed nor the same last bits. The checks of arguments are shared with the compiled functions.
 """

@@ -18,8 +18,8 @@ from typing import Any
 
 from . import arguments
 
-SLICE_SIZE = 1 << 20  # numbers in a slice: a millisecond or less
-SMALLEST_SHARED = 1 << 16  # numbers in a call worth handing to threads: a task and back costs 15 us
+SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered
+SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
 _pool: ThreadPoolExecutor | None = None
@@ -120,8 +120,9 @@ def for_each_slice(
     n_rows = math.prod(batch_shape)
     if n_rows == 0:
         return
+    workers = min(workers, n_rows)
     size = n_rows * max(numbers_per_row, 1)
-    if workers == 1 or size < SMALLEST_SHARED or n_rows == 1:
+    if workers == 1 or size < SMALLEST_SHARED:
         for index, first_row in slices(batch_shape, max(1, SLICE_SIZE // max(numbers_per_row, 1))):
             task(index, first_row)
         return
@@ -145,30 +146,29 @@ def _run_on_pool(task: Callable[[Index, int], None], work: Iterator[tuple[Index,
                 stopped.set()
                 raise
 
-    futures = _submit(take_slices, workers)
-    interrupt = None
-    while True:
-        try:
-            wait(futures)
-            break
-        except KeyboardInterrupt as raised:  # join all the same, however often it comes
-            interrupt = raised
-            stopped.set()
-    if interrupt is not None:
-        raise interrupt
+    futures: list[Future[None]] = []
+    try:
+        _submit(take_slices, workers, futures)
+        wait(futures)
+    finally:  # whatever was raised, Ctrl-C or a time-out: join first, however often it comes
+        stopped.set()
+        while not all(future.done() for future in futures):
+            with contextlib.suppress(BaseException):
+                wait(futures)
     for future in futures:
         future.result()
 
 
-def _submit(task: Callable[[], None], workers: int) -> list[Future[None]]:
+def _submit(task: Callable[[], None], count: int, futures: list[Future[None]]) -> None:
     """Have `task` run on so many threads of the pool, which is made or enlarged when first needed."""
     global _pool, _pool_size
     with _pool_lock:
-        if _pool is None or _pool_size < workers:
+        if _pool is None or _pool_size < count:
             if _pool is not None:
                 _pool.shutdown(wait=False)
-            _pool, _pool_size = ThreadPoolExecutor(workers, thread_name_prefix="tempsoft"), workers
-        return [_pool.submit(task) for _ in range(workers)]
+            _pool, _pool_size = ThreadPoolExecutor(count, thread_name_prefix="tempsoft"), count
+        for _ in range(count):
+            futures.append(_pool.submit(task))
 
 
 def _forget_pool() -> None:

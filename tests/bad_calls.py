@@ -139,6 +139,7 @@ OTHER = [
     ("first_row negative", {"first_row": -1}, V, ("first_row", "[0, 2**63)", "-1")),
     ("first_row 2**63", {"first_row": 2**63}, V, ("first_row", "[0, 2**63)", str(2**63))),
     ("first_row float", {"first_row": 1.0}, T, ("first_row", "integer", "1.0", "float")),
+    ("first_row float that equals the default", {"first_row": 0.0}, T, ("first_row", "integer", "0.0", "float")),
     ("first_row None", {"first_row": None}, T, ("first_row", "integer", "None")),
     ("first_row beyond the last", {"first_row": 2**63 - 2}, V, ("first_row", "2**63", str(2**63 - 2))),
     ("on_invalid unknown", {"on_invalid": "ignore"}, V, ("on_invalid", "'raise'", "'mark'", "'ignore'")),

@@ -144,13 +144,14 @@ def test_calls_from_many_threads(compiled):
 
 
 @pytest.mark.parametrize("n", [7, 3000])
-def test_input_that_changes_during_the_call(compiled, n):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_input_that_changes_during_the_call(compiled, n, dtype):
     """The result may be of either input or a mixture; the indices stay within the row, and nothing crashes."""
-    x = np.zeros((100000 // n, n), np.float32)
+    x = np.zeros((100000 // n, n), dtype)
     stop = threading.Event()
 
     def disturb():
-        values = (0.0, -np.inf, np.nan, 100.0, np.inf, -1e30)
+        values = (0.0, -np.inf, np.nan, 100.0, np.inf, -1e30, 664.0)  # exp(664) times 2**64 is near the largest double
         i = 0
         while not stop.is_set():
             x[:, i % n] = values[i % len(values)]
@@ -163,7 +164,7 @@ def test_input_that_changes_during_the_call(compiled, n):
         end = time.monotonic() + 0.5
         seen = set()
         while time.monotonic() < end:
-            drawn = compiled.sample(x, rng=1, num_samples=3, on_invalid="mark")
+            drawn, _ = compiled.sample(x, rng=1, num_samples=3, on_invalid="mark", return_log_prob=True)
             assert ((drawn >= -1) & (drawn < n)).all()
             seen.add(drawn.tobytes())
             compiled.softmax(x, out=x.copy(), workers=2)

@@ -54,7 +54,7 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
     for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
         if (temperature_of(rows, first + c) != temperature)
             return 0;
-    t.k = *R(tempering)(s, temperature);
+    t.k = *R(tempering_for)(s, temperature);
     if (!R(is_moderate)(&t.k))
         return 0;
     const size_t n_numbers = (size_t)t.n_blocks * TILE;
@@ -87,10 +87,14 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
 static void R(for_each_row)(const ts_rows *rows, double *memory, R(row_function) of_row, R(tile_function) of_tile) {
     R(scratch) s = R(scratch_of)(memory, rows->n_categories, 0);
     const shape_of_work shape = R(shape_of)(rows);
+    intptr_t next_tile = shape == ONE_BY_ONE ? rows->n_rows : 0;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
-        if (shape != ONE_BY_ONE && rows->n_rows - i >= TILE && R(try_tile)(rows, i, shape, of_tile, &s)) {
-            i += TILE - 1;
-            continue;
+        if (i == next_tile && rows->n_rows - i >= TILE) {
+            next_tile += TILE;
+            if (R(try_tile)(rows, i, shape, of_tile, &s)) {
+                i += TILE - 1;
+                continue;
+            }
         }
         ts_vector row = step_to(&rows->logits, rows->logits_step, i), out = step_to(&rows->out, rows->out_step, i);
         of_row(&row, rows->n_categories, temperature_of(rows, i), &out, &s);

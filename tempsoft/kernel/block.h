@@ -26,12 +26,11 @@ typedef struct {
 static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, intptr_t n_draws) {
     intptr_t n_blocks = (n_categories + TS_BLOCK - 1) / TS_BLOCK;
     R(scratch) s;
-    s.k.temperature = -1; /* none yet */
+    s.k.temperature = NAN; /* none yet; equal to nothing */
     s.block = (REAL *)memory;
     s.weights = (REAL *)(memory + TS_BLOCK);
     s.cumulative = memory + 2 * TS_BLOCK;
-    s.blocks.max = memory + 3 * TS_BLOCK;
-    s.blocks.exponent = s.blocks.max + n_blocks;
+    s.blocks.exponent = memory + 3 * TS_BLOCK;
     s.blocks.sum_hi = s.blocks.exponent + n_blocks;
     s.blocks.sum_lo = s.blocks.sum_hi + n_blocks;
     s.block_cumulative = s.blocks.sum_lo + n_blocks;
@@ -39,18 +38,18 @@ static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, in
     s.next_draw = s.first_draw + n_blocks;
     s.fraction = (double *)(s.next_draw + n_draws);
     s.turned = (REAL *)(s.fraction + n_draws);
-    s.tile = s.fraction + n_draws + TS_GROUP * 128 / sizeof(double);
+    s.tile = s.fraction + n_draws + TS_GROUP * TS_TILE_BYTES / sizeof(double);
     return s;
 }
 
 #if TS_REAL == 64
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
  * address is allowed. */
-static inline void fetch_ahead(const void *p) {
+static inline void fetch_ahead(uintptr_t address) {
 #if defined(__GNUC__)
-    __builtin_prefetch(p);
+    __builtin_prefetch((const void *)address);
 #else
-    (void)p;
+    (void)address;
 #endif
 }
 #endif
@@ -96,21 +95,21 @@ static inline int R(is_moderate)(const tempering *k) {
     return k->temperature >= SMALLEST_TEMPERATURE && k->temperature <= LARGEST_TEMPERATURE;
 }
 
-static inline const tempering *R(tempering)(R(scratch) * s, double temperature) {
+static inline const tempering *R(tempering_for)(R(scratch) * s, double temperature) {
     if (s->k.temperature != temperature)
         s->k = tempering_of(temperature);
     return &s->k;
 }
 
 /* A logit below which nothing counts beside 2^exponent. */
-static inline REAL R(lowest)(const tempering *k, double exponent) {
+static inline REAL R(lowest_of)(const tempering *k, double exponent) {
     return (REAL)((exponent + UNDERFLOW - 4) * LOG_2_HI * k->temperature);
 }
 
 static inline R(scale) R(scale_of)(const tempering *k, double exponent, double max) {
     REAL a_hi = (REAL)k->log2_e.hi, a_lo = (REAL)((k->log2_e.hi - a_hi) + k->log2_e.lo);
     return (R(scale)){
-        V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest)(k, exponent)), max, k};
+        V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest_of)(k, exponent)), max, k};
 }
 
 /* The exponentials e of one block, and zeros to the end of a group. */
@@ -120,7 +119,7 @@ TS_INLINE void R(exp_block_by)(void (*exp_of)(VR *, int, const R(scale) *), cons
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES) {
         VR v[TOGETHER];
         for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
-            fetch_ahead(x + i + n + line);
+            fetch_ahead((uintptr_t)(x + i) + (uintptr_t)(n + line) * sizeof(REAL));
         for (int k = 0; k < TOGETHER; k++)
             v[k] = V(load)(x + i + k * LANES);
         exp_of(v, TOGETHER, &s);

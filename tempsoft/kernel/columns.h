@@ -6,7 +6,7 @@
  * anything is written, and its rows are taken one by one.
  */
 
-#define TILE (128 / (int)sizeof(REAL)) /* columns: two cache lines */
+#define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* columns */
 #define TILE_VECTORS (TILE / LANES)
 
 typedef struct {
@@ -68,7 +68,7 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
     for (int c = 0; c < TILE; c++) {
         const double exponent = R(exponent_of)(t->max[b * TILE + c], &t->k);
         round_less_c[c] = (REAL)(ROUND - exponent);
-        lowest[c] = R(lowest)(&t->k, exponent);
+        lowest[c] = R(lowest_of)(&t->k, exponent);
     }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
     const intptr_t end = R(block_end)(t, b);
@@ -115,7 +115,7 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
                     .exponent = -INFINITY,
                     .blocks = s->blocks};
     for (intptr_t b = 0; b < t->n_blocks; b++) {
-        const double max = plan.blocks.max[b] = t->max[b * TILE + c];
+        const double max = t->max[b * TILE + c];
         plan.blocks.sum_hi[b] = t->sum_hi[b * TILE + c];
         plan.blocks.sum_lo[b] = t->sum_lo[b * TILE + c];
         const double exponent = plan.blocks.exponent[b] = R(exponent_of)(max, &t->k);

@@ -5,8 +5,6 @@
  */
 #include "plan.h"
 
-#include <string.h>
-
 #if defined(__AVX__)
 #error "dispatch.c must be built for the baseline CPU, without -march=native or -mavx"
 #endif
@@ -85,9 +83,10 @@ int ts_is_supported(const ts_kernels *kernels) {
 size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws) {
     size_t n_blocks = (size_t)(n_categories / TS_BLOCK + 1);
     size_t n_together = (size_t)(n_draws < TS_DRAWS ? n_draws : TS_DRAWS);
+    /* block.h: three blocks, five numbers a block and the list of its draws; two numbers a draw */
     size_t rows = 3 * TS_BLOCK + 6 * n_blocks + 2 * n_together;
-    /* columns.h: 64 transposed categories of 128 bytes; three doubles and three floats a block for each of 32 columns
-     */
-    size_t tiles = TS_GROUP * 128 / sizeof(double) + n_blocks * (32 * 3 + 32 * 3 / 2);
+    /* columns.h: 64 transposed categories; three doubles and three numbers a block and column */
+    size_t n_columns = TS_TILE_BYTES / sizeof(float);
+    size_t tiles = TS_GROUP * TS_TILE_BYTES / sizeof(double) + n_blocks * n_columns * 9 / 2;
     return rows + (n_draws ? 0 : tiles);
 }

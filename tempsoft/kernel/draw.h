@@ -12,10 +12,10 @@ typedef struct {
 } choice;
 
 /* The first entry whose cumulative sum exceeds fraction x total; the last of positive weight where rounding left none.
- * -1 if the total is 0. */
+ * -1 if the total is 0 or not finite. */
 static choice choose(const double *cumulative, intptr_t n, double fraction) {
     const double total = cumulative[n - 1], almost_1 = 0x1.fffffffffffffp-1;
-    if (!(total > 0))
+    if (!(total > 0 && total < INFINITY)) /* infinite only where somebody changed the row meanwhile */
         return (choice){-1, 0.0};
     double target = fraction * total;
     if (!(target < total))
@@ -39,7 +39,7 @@ typedef struct {
     const REAL *weights;                /* of its entries, 0 where never drawn, padded to whole groups */
     double *cumulative;                 /* sums of the weights of each group, where `summed` says so */
     double groups[TS_BLOCK / TS_GROUP]; /* sums of groups */
-    intptr_t n_groups;
+    intptr_t length, n_groups;
     uint32_t summed; /* one bit a group */
 } R(block);
 
@@ -93,6 +93,7 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const ts_vecto
     }
     block->weights = e;
     block->cumulative = s->cumulative;
+    block->length = length;
     block->n_groups = (length + TS_GROUP - 1) / TS_GROUP;
     block->summed = 0;
     for (intptr_t i = length; i < block->n_groups * TS_GROUP; i++)
@@ -108,32 +109,29 @@ static intptr_t R(draw_in_block)(R(block) * block, double fraction) {
     choice group = choose(block->groups, block->n_groups, fraction);
     if (group.index < 0)
         return -1;
-    double *cumulative = block->cumulative + group.index * TS_GROUP;
+    const intptr_t start = group.index * TS_GROUP, rest = block->length - start;
+    const intptr_t n = rest < TS_GROUP ? rest : TS_GROUP;
+    double *cumulative = block->cumulative + start;
     if (!(block->summed >> group.index & 1)) {
-        const REAL *weights = block->weights + group.index * TS_GROUP;
         double sum = 0.0;
-        for (int i = 0; i < TS_GROUP; i++)
-            cumulative[i] = sum += (double)weights[i];
+        for (intptr_t i = 0; i < n; i++)
+            cumulative[i] = sum += (double)block->weights[start + i];
         block->summed |= (uint32_t)1 << group.index;
     }
-    return group.index * TS_GROUP + choose(cumulative, TS_GROUP, group.fraction).index;
+    return start + choose(cumulative, n, group.fraction).index;
 }
 
-/* Where block b has weight but no entry of it is drawable: the next block that has one, or else the last before it. */
-static intptr_t R(draw_near)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b,
-                             const R(scratch) * s) {
-    intptr_t step = 1, index = -1;
-    for (intptr_t other = b + 1; index < 0 && other >= 0; other += step) {
-        if (other == plan->n_blocks) {
-            step = -1;
-            other = b;
-            continue;
-        }
-        R(ready_block)(block, plan, row, other, NULL, s);
-        index = R(draw_in_block)(block, step > 0 ? 0.0 : 0x1.fffffffffffffp-1);
-        index = index < 0 ? index : index + other * TS_BLOCK;
+/* Where block b was chosen but no entry of it is drawable: the next entry that is. There is one: so little weight is only
+ * chosen for a fraction of almost 0, ahead of all the rest. */
+static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b,
+                              const R(scratch) * s) {
+    for (b++; b < plan->n_blocks; b++) {
+        R(ready_block)(block, plan, row, b, NULL, s);
+        const intptr_t index = R(draw_in_block)(block, 0.0);
+        if (index >= 0)
+            return b * TS_BLOCK + index;
     }
-    return index;
+    return -1;
 }
 
 static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
@@ -163,10 +161,10 @@ static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vec
             continue;
         R(ready_block)(&block, plan, row, b, e, s);
         int is_empty = !(block.groups[block.n_groups - 1] > 0);
-        intptr_t instead = is_empty ? R(draw_near)(&block, plan, row, b, s) : -1;
+        intptr_t instead = is_empty ? R(draw_after)(&block, plan, row, b, s) : -1;
         for (intptr_t i = s->first_draw[b]; i >= 0; i = s->next_draw[i]) {
-            intptr_t at = is_empty ? instead : b * TS_BLOCK + R(draw_in_block)(&block, s->fraction[i]);
-            R(put_draw)(index, first + i, at);
+            const intptr_t at = is_empty ? -1 : R(draw_in_block)(&block, s->fraction[i]);
+            R(put_draw)(index, first + i, at < 0 ? instead : b * TS_BLOCK + at);
         }
     }
 }

@@ -3,6 +3,10 @@
  * The order is that of the layers: numbers, exponentials, sums, plans, what is made of plans. float64 comes first
  * because the careful formulas of float32 work in it.
  */
+#if defined(__FAST_MATH__)
+#error "the order of operations is part of the result: build without -ffast-math and -Ofast"
+#endif
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

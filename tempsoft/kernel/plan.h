@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TS_BLOCK 1024 /* categories a block: small enough for L1, and part of the result: the order of additions */
-#define TS_GROUP 64   /* categories a group of a block */
-#define TS_DRAWS 4096 /* draws from one row that are worked on together */
+#define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
+#define TS_GROUP 64       /* categories a group of a block */
+#define TS_TILE_BYTES 128 /* rows side by side: two cache lines of each category */
+#define TS_DRAWS 4096     /* draws from one row that are worked on together */
 
 typedef enum { TS_F16, TS_BF16, TS_F32, TS_F64 } ts_type;
 
@@ -40,7 +41,6 @@ typedef struct {
 
 /* What is known of each block, a number a block in each array. */
 typedef struct {
-    double *max;             /* the largest logit */
     double *exponent;        /* c: its exponentials are exp(x / temperature) / 2^c; an integer */
     double *sum_hi, *sum_lo; /* their sum, times 2^bias; of a uniform row, the number kept */
 } ts_blocks;
@@ -81,7 +81,7 @@ typedef struct {
     uint64_t *n_calls;                                                          /* of any of them */
 } ts_kernels;
 
-/* Doubles of scratch memory that a call needs; its size depends on the length of a row alone. */
+/* Doubles of scratch memory that a call needs, by the length of a row and how many draws each takes; 0 is no draws. */
 size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws);
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */

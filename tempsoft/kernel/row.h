@@ -4,7 +4,7 @@
  * temperature of 0 or inf are left to limits.h; what to make of a plan is left to softmax.h, logarithms.h and draw.h.
  */
 
-/* How far block b lies below the largest, in bits. */
+/* How far a block b that counts lies below the largest, in bits. */
 static inline int R(depth)(const ts_plan *plan, intptr_t b) { return (int)(plan->exponent - plan->blocks.exponent[b]); }
 
 /* Whether anything of block b is left beside the rest of the row. */
@@ -12,17 +12,22 @@ static inline int R(counts)(const ts_plan *plan, intptr_t b) {
     return plan->exponent - plan->blocks.exponent[b] <= -UNDERFLOW;
 }
 
-/* The row's sum, from those of its blocks: they differ by exact powers of two. */
-static void R(sum_blocks)(ts_plan *plan) {
-    dd sum = {plan->blocks.sum_hi[0], plan->blocks.sum_lo[0]};
-    if (plan->n_blocks > 1)
-        sum = (dd){0.0, 0.0};
-    for (intptr_t b = 0; b < plan->n_blocks && plan->n_blocks > 1; b++) {
+static dd R(sum_of_blocks)(const ts_plan *plan) {
+    dd sum = {0.0, 0.0};
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
         if (!R(counts)(plan, b))
             continue;
         const int depth = R(depth)(plan, b);
         sum = dd_add(sum, (dd){down_by(plan->blocks.sum_hi[b], depth), down_by(plan->blocks.sum_lo[b], depth)});
     }
+    return sum;
+}
+
+/* The row's sum, from those of its blocks: they differ by exact powers of two. */
+static void R(sum_blocks)(ts_plan *plan) {
+    dd sum = {plan->blocks.sum_hi[0], plan->blocks.sum_lo[0]};
+    if (plan->n_blocks > 1)
+        sum = R(sum_of_blocks)(plan);
     plan->sum_hi = sum.hi;
     plan->sum_lo = sum.lo;
 }
@@ -60,7 +65,6 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R
             out_of_reach = exponent;
         }
         plan->max = max > plan->max ? max : plan->max;
-        plan->blocks.max[b] = max;
         plan->blocks.exponent[b] = exponent;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
@@ -80,7 +84,6 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
             return;
         }
         plan->max = max > plan->max ? max : plan->max;
-        plan->blocks.max[b] = max;
         plan->blocks.exponent[b] = 0;
     }
     const R(scale) scale = R(scale_of)(plan->k, 0, plan->max);
@@ -97,7 +100,7 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
  * ordinary. */
 static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
                         R(scratch) * s) {
-    const tempering *k = R(tempering)(s, temperature);
+    const tempering *k = R(tempering_for)(s, temperature);
     plan->kind = TS_ORDINARY; /* one by one, as clearing it whole takes as long as 100 categories */
     plan->careful = 0;
     plan->n_categories = n;

@@ -7,8 +7,12 @@ typedef struct {
     int two_steps;
 } R(factor);
 
-/* out = hi, lo and the step down, which is 1 where none is needed. */
+/* out = hi, lo and the step down, which is 1 where none is needed; 0 where nothing is left of the block. */
 static inline void R(split_factor)(const ts_plan *plan, intptr_t b, REAL out[3]) {
+    out[0] = out[1] = 0;
+    out[2] = 1;
+    if (!R(counts)(plan, b))
+        return;
     const dd inverse = dd_inverse((dd){plan->sum_hi, plan->sum_lo});
     const int depth = R(depth)(plan, b), two_steps = depth > STEP, rest = two_steps ? depth - STEP : depth;
     const double hi = down_by(inverse.hi, rest);

@@ -76,7 +76,6 @@ static inline vd vd_up_to(vd x, intptr_t n) {
 static inline vd vd_add(vd a, vd b) { return a + b; }
 static inline vd vd_sub(vd a, vd b) { return a - b; }
 static inline vd vd_mul(vd a, vd b) { return a * b; }
-static inline vd vd_div(vd a, vd b) { return a / b; }
 static inline vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return fma(a, b, -c); }
 static inline vd vd_max(vd a, vd b) { return a > b ? a : b; }

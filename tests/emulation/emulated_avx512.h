@@ -79,9 +79,6 @@ typedef union {
     static inline emulated_512 _mm512_mul_##suffix(emulated_512 a, emulated_512 b) {                                   \
         EACH(n, r.m[i] = a.m[i] * b.m[i]);                                                                             \
     }                                                                                                                  \
-    static inline emulated_512 _mm512_div_##suffix(emulated_512 a, emulated_512 b) {                                   \
-        EACH(n, r.m[i] = a.m[i] / b.m[i]);                                                                             \
-    }                                                                                                                  \
     static inline emulated_512 _mm512_fmadd_##suffix(emulated_512 a, emulated_512 b, emulated_512 c) {                 \
         EACH(n, r.m[i] = fused(a.m[i], b.m[i], c.m[i]));                                                               \
     }                                                                                                                  \
