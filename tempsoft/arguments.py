@@ -125,7 +125,8 @@ def real_array(value: Any, name: str) -> np.ndarray:
     array = plain_array(value, name)
     if array.dtype.kind not in "biu" and not is_float(array.dtype):
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
-    return array.astype(np.float64, copy=False)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN like others
+        return array.astype(np.float64, copy=False)
 
 
 def refuse(bad: np.ndarray, values: np.ndarray, batch_shape: tuple[int, ...], rule: str) -> None:
@@ -204,14 +205,15 @@ def uniform_numbers(u: Any, batch_shape: tuple[int, ...], num_samples: int | Non
 
 def invalid_rows(on_invalid: Any) -> bool:
     """True where an invalid row raises, False where it is marked."""
-    if on_invalid not in ("raise", "mark"):
+    if not isinstance(on_invalid, str) or on_invalid not in ("raise", "mark"):
         raise ValueError(f"on_invalid must be 'raise' or 'mark', got {on_invalid!r}")
     return bool(on_invalid == "raise")
 
 
 def refuse_row(logits: np.ndarray, row: int) -> None:
     """Raise the ValueError for an invalid row of a draw; `logits` is that row."""
-    has_nan = np.isnan(logits.astype(np.float64)).any()
+    with np.errstate(invalid="ignore"):
+        has_nan = np.isnan(logits.astype(np.float64)).any()
     reason = "it contains NaN" if has_nan else "all its logits are -inf"
     raise ValueError(f"row {row} has no distribution to draw from: {reason}; on_invalid='mark' gives -1 in such rows")
 

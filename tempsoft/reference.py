@@ -116,7 +116,9 @@ def _result(function: Any, logits: Any, temperature: Any, axis: Any, out: Any, w
 
 def _broadcast(rows: arguments.Rows) -> tuple[np.ndarray, np.ndarray]:
     """float64 logits of the batch shape + (n,), and temperatures of the batch shape + (1,)."""
-    x = np.broadcast_to(rows.logits.astype(np.float64), (*rows.batch_shape, rows.n_categories))
+    with _quiet():
+        logits = rows.logits.astype(np.float64)
+    x = np.broadcast_to(logits, (*rows.batch_shape, rows.n_categories))
     return x, np.broadcast_to(rows.temperature, rows.batch_shape)[..., None]
 
 

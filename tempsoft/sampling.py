@@ -84,8 +84,9 @@ def sample(
     (2, 5)
     """
     seed = None
-    is_plain = num_samples is None and u is None and workers is None and not return_log_prob and on_invalid == "raise"
+    is_plain = num_samples is None and u is None and workers is None and return_log_prob is False
     is_plain = is_plain and type(axis) is int and axis == -1 and type(first_row) is int and first_row == 0
+    is_plain = is_plain and type(on_invalid) is str and on_invalid == "raise"
     if is_plain and _kernels.is_direct_draw(logits, temperature, SMALLEST_SHARED):
         seed = _seed(rng)
         index = _kernels.sample_direct(logits, temperature, seed)

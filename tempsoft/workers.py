@@ -2,7 +2,8 @@
 
 Promises that the number of workers changes speed and nothing else: a slice is rows that follow each other in C order,
 and each is computed by itself. Big calls are sliced with one worker too, so that Ctrl-C is answered between slices;
-after an interruption nothing touches the arrays any more. No OpenMP: it hangs in forked children.
+after an interruption nothing touches the arrays any more. No OpenMP: it hangs in forked children. No executor either:
+an exception from a signal can leave one of its locks taken.
 """
 
 from __future__ import annotations
@@ -10,20 +11,21 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar
 from typing import Any
 
 from . import arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered
+SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
-_pool: ThreadPoolExecutor | None = None
-_pool_size = 0
+_tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+_n_threads = 0  # that wait for tasks
 _pool_lock = threading.Lock()
 
 Index = tuple[Any, ...]  # of ints, slices and perhaps an Ellipsis
@@ -120,61 +122,102 @@ def for_each_slice(
     n_rows = math.prod(batch_shape)
     if n_rows == 0:
         return
-    workers = min(workers, n_rows)
-    size = n_rows * max(numbers_per_row, 1)
-    if workers == 1 or size < SMALLEST_SHARED:
-        for index, first_row in slices(batch_shape, max(1, SLICE_SIZE // max(numbers_per_row, 1))):
+    numbers_per_row = max(numbers_per_row, 1)
+    size = n_rows * numbers_per_row
+    if size < SMALLEST_SHARED:
+        workers = 1
+    slice_size = min(SLICE_SIZE, max(-(-size // workers), SMALLEST_SLICE))
+    rows_per_slice = max(1, slice_size // numbers_per_row)
+    work = slices(batch_shape, rows_per_slice)
+    workers = min(workers, -(-n_rows // rows_per_slice))
+    if workers == 1:
+        for index, first_row in work:
             task(index, first_row)
-        return
-    slice_size = min(SLICE_SIZE, -(-size // workers))
-    _run_on_pool(task, slices(batch_shape, max(1, slice_size // max(numbers_per_row, 1))), workers)
+    else:
+        _Sharing(task, work).run(workers)
 
 
-def _run_on_pool(task: Callable[[Index, int], None], work: Iterator[tuple[Index, int]], workers: int) -> None:
-    """Each worker takes the next slice until there are none; an exception in one ends all, and is raised."""
-    lock, stopped = threading.Lock(), threading.Event()
+class _Sharing:
+    """Slices shared among the calling thread and threads of the pool: each takes the next until there are none.
 
-    def take_slices() -> None:
-        while not stopped.is_set():
-            with lock:
-                item = next(work, None)
+    An exception in one ends all. Whatever happens, none of them is at work any more when `run` is over. A signal may
+    raise in the calling thread anywhere, so it holds only locks that are taken in C, where no handler runs in between.
+    """
+
+    def __init__(self, task: Callable[[Index, int], None], work: Iterator[tuple[Index, int]]) -> None:
+        self.task, self.work = task, work
+        self.lock = threading.Lock()
+        self.is_over = False
+        self.n_started = self.n_ended = 0  # threads of the pool
+        self.ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.error: BaseException | None = None
+
+    def run(self, workers: int) -> None:
+        try:
+            with contextlib.suppress(RuntimeError):  # no more threads can be had: those there are do the work
+                _submit(self._help, workers - 1)
+            self._take_slices()
+        finally:
+            self.is_over = True
+            while not self._is_joined():
+                pass
+        if self.error is not None:
+            raise self.error
+
+    def _is_joined(self) -> bool:
+        """Wait a little for threads that have started; what a signal raises meanwhile is kept for later."""
+        try:
+            with self.lock:
+                if self.n_ended == self.n_started:
+                    return True
+            with contextlib.suppress(queue.Empty):
+                self.ended.get(timeout=0.05)
+        except BaseException as error:
+            self.error = self.error or error
+        return False
+
+    def _take_slices(self) -> None:
+        while not self.is_over:
+            with self.lock:
+                item = next(self.work, None)
             if item is None:
                 return
-            try:
-                task(*item)
-            except BaseException:
-                stopped.set()
-                raise
+            self.task(*item)
 
-    futures: list[Future[None]] = []
-    try:
-        _submit(take_slices, workers, futures)
-        wait(futures)
-    finally:  # whatever was raised, Ctrl-C or a time-out: join first, however often it comes
-        stopped.set()
-        while not all(future.done() for future in futures):
-            with contextlib.suppress(BaseException):
-                wait(futures)
-    for future in futures:
-        future.result()
+    def _help(self) -> None:
+        with self.lock:
+            if self.is_over:
+                return
+            self.n_started += 1
+        try:
+            self._take_slices()
+        except BaseException as error:
+            self.error, self.is_over = error, True
+        with self.lock:
+            self.n_ended += 1
+        self.ended.put(None)
 
 
-def _submit(task: Callable[[], None], count: int, futures: list[Future[None]]) -> None:
-    """Have `task` run on so many threads of the pool, which is made or enlarged when first needed."""
-    global _pool, _pool_size
+def _submit(task: Callable[[], None], count: int) -> None:
+    """Have `task` run on so many threads of the pool, which are made when first needed and then stay."""
+    global _n_threads
     with _pool_lock:
-        if _pool is None or _pool_size < count:
-            if _pool is not None:
-                _pool.shutdown(wait=False)
-            _pool, _pool_size = ThreadPoolExecutor(count, thread_name_prefix="tempsoft"), count
-        for _ in range(count):
-            futures.append(_pool.submit(task))
+        while _n_threads < count:
+            threading.Thread(target=_serve, args=(_tasks,), name="tempsoft", daemon=True).start()
+            _n_threads += 1
+    for _ in range(count):
+        _tasks.put(task)
+
+
+def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
+    while True:
+        tasks.get()()
 
 
 def _forget_pool() -> None:
     """In a forked child the pool's threads are gone, and its lock may be held for ever."""
-    global _pool, _pool_lock
-    _pool, _pool_lock = None, threading.Lock()
+    global _tasks, _n_threads, _pool_lock
+    _tasks, _n_threads, _pool_lock = queue.SimpleQueue(), 0, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

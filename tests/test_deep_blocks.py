@@ -91,3 +91,17 @@ def test_a_declined_tile_does_not_change_its_neighbours(compiled):
     x[70, 1] = 1e30
     one_by_one = np.stack([compiled.softmax(row) for row in x])
     assert compiled.softmax(x).tobytes() == one_by_one.tobytes()
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float32, 15), (np.float64, 30)])
+def test_the_limit_of_the_fast_formula(compiled, dtype, bits):
+    """Around it, a row, a tile of rows and columns take the same of the two formulas."""
+    numbers = np.random.default_rng(bits)
+    for largest in np.log(2) * (2.0**bits + np.array([-2, -0.75, -0.5, -0.25, 0, 0.25, 2])):
+        for sign in (1, -1):
+            row = (sign * largest - 3 * np.abs(numbers.normal(size=17))).astype(dtype)
+            tile = np.repeat(row[None], 32, axis=0)
+            for function in (compiled.softmax, compiled.log_softmax):
+                alone = function(row)
+                assert (function(tile) == alone).all()
+                assert (alone == function(np.ascontiguousarray(tile.T), axis=0).T).all()

@@ -172,3 +172,31 @@ def test_input_that_changes_during_the_call(compiled, n, dtype):
         stop.set()
         thread.join()
     assert len(seen) > 1  # the input did change
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, TimeoutError])
+def test_nothing_is_written_after_an_exception_from_outside(compiled, raised):
+    def handler(number, frame):
+        raise raised
+
+    x = np.zeros((1500, 4000), np.float32)
+    compiled.softmax(x, workers=2)  # the pool is warm
+    before = signal.signal(signal.SIGALRM, handler)
+    n_interrupted = 0
+    try:
+        for delay in np.linspace(5e-5, 4e-3, 40):
+            out = np.full_like(x, -1)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, float(delay))
+                compiled.softmax(x, out=out, workers=2)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except raised:
+                n_written = np.count_nonzero(out != -1)
+                time.sleep(0.01)
+                assert np.count_nonzero(out != -1) == n_written
+                n_interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert n_interrupted > 5

@@ -54,7 +54,7 @@ static int R(tile_max)(R(tile) * t) {
         int n_fast = 0;
         for (int c = 0; c < TILE; c++) {
             t->max[b * TILE + c] = (double)lanes[c];
-            n_fast += fabs((double)lanes[c] * t->k.log2_e.hi) < LARGEST_EXPONENT; /* infinities are not */
+            n_fast += fabs(R(exponent_of)((double)lanes[c], &t->k)) < LARGEST_EXPONENT; /* infinities are not */
         }
         if (n_fast < TILE)
             return 0;

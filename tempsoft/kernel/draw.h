@@ -126,6 +126,8 @@ static intptr_t R(draw_in_block)(R(block) * block, double fraction) {
 static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b,
                               const R(scratch) * s) {
     for (b++; b < plan->n_blocks; b++) {
+        if (!R(counts)(plan, b))
+            continue;
         R(ready_block)(block, plan, row, b, NULL, s);
         const intptr_t index = R(draw_in_block)(block, 0.0);
         if (index >= 0)
