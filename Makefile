@@ -43,7 +43,7 @@ climb: dev  ## look for rows of large error by hill climbing, and keep the worst
 lint: dev  ## ruff, cython-lint, clang-format and mypy, clean
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
-	$(RUN)cython-lint tempsoft/_kernels.pyx
+	PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)cython-lint tempsoft/_kernels.pyx
 	$(RUN)clang-format --dry-run --Werror tempsoft/kernel/*.[ch] tests/emulation/*.h
 	$(RUN)mypy
 
