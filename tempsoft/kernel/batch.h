@@ -59,7 +59,8 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
         return 0;
     const size_t n_numbers = (size_t)t.n_blocks * TILE;
     t.max = s->tile;
-    t.sum_hi = t.max + n_numbers;
+    t.exponent = t.max + n_numbers;
+    t.sum_hi = t.exponent + n_numbers;
     t.sum_lo = t.sum_hi + n_numbers;
     t.factor_hi = (REAL *)(t.sum_lo + n_numbers);
     t.factor_lo = t.factor_hi + n_numbers;

@@ -85,10 +85,11 @@ static inline double R(block_max)(const REAL *x, intptr_t n) {
     return (double)V(largest)(V(max)(V(max)(max[0], max[1]), V(max)(max[2], max[3])));
 }
 
-/* c of a block, for the fast exponential; meaningless, and not below LARGEST_EXPONENT, where that does not hold. */
+/* c for exponentials of which this is about the largest; meaningless, and not below LARGEST_EXPONENT, where the fast
+ * formula does not hold. */
 static inline double R(exponent_of)(double max, const tempering *k) {
-    const double to_integer = 0x1.8p52, c = max * k->log2_e.hi;
-    return fabs(c) < LARGEST_EXPONENT ? (c + to_integer) - to_integer : c;
+    const double to_even = 0x1.8p53, c = max * k->log2_e.hi;
+    return fabs(c) < LARGEST_EXPONENT ? (c + to_even) - to_even : c;
 }
 
 static inline int R(is_moderate)(const tempering *k) {
@@ -112,38 +113,54 @@ static inline R(scale) R(scale_of)(const tempering *k, double exponent, double m
         V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest_of)(k, exponent)), max, k};
 }
 
-/* The exponentials e of one block, and zeros to the end of a group. */
-TS_INLINE void R(exp_block_by)(void (*exp_of)(VR *, int, const R(scale) *), const REAL *x, intptr_t n, const R(scale) s,
+/* Whether a block of this largest is too far above c: what R(exp_block) says of it. */
+static inline int R(exceeds)(double max, const tempering *k, double exponent) {
+    const R(scale) s = R(scale_of)(k, exponent, 0);
+    const VR n_plus_round = V(fma)(V(set1)((REAL)max), s.a_hi, s.round_less_c);
+    return v_mask_any(V(not_le)(n_plus_round, V(set1)(ROUND + HEADROOM)));
+}
+
+typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, VR *largest);
+
+/* The next TOGETHER vectors, while those of the next block are on their way. */
+TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, VR *largest,
                                REAL *e) {
+    VR v[TOGETHER];
+    for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
+        fetch_ahead((uintptr_t)x + (uintptr_t)(n + line) * sizeof(REAL));
+    for (int k = 0; k < TOGETHER; k++)
+        v[k] = V(load)(x + k * LANES);
+    exp_of(v, TOGETHER, s, largest);
+    for (int k = 0; k < TOGETHER; k++)
+        V(store)(e + k * LANES, v[k]);
+}
+
+TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) s, VR *largest,
+                             REAL *e) {
+    R(sum) sum = R(sum_zero)();
     intptr_t i = 0;
-    for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES) {
-        VR v[TOGETHER];
-        for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
-            fetch_ahead((uintptr_t)(x + i) + (uintptr_t)(n + line) * sizeof(REAL));
-        for (int k = 0; k < TOGETHER; k++)
-            v[k] = V(load)(x + i + k * LANES);
-        exp_of(v, TOGETHER, &s);
-        for (int k = 0; k < TOGETHER; k++)
-            V(store)(e + i + k * LANES, v[k]);
-    }
+    for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
+        R(exp_together)(exp_of, x + i, n, &s, largest, e + i);
     for (; i < n; i += LANES) {
         VR v = V(load_up_to)(x + i, n - i, s.lowest);
-        exp_of(&v, 1, &s);
+        exp_of(&v, 1, &s, largest);
         V(store)(e + i, V(up_to)(v, n - i));
     }
     for (; i % TS_GROUP != 0; i += LANES)
         V(store)(e + i, V(set1)(0));
-}
-
-/* The same with the exponential that the row takes; their sum. `e` has room for whole groups, and zeros there are left
- * in it. Two passes over the block in L1: one alone would need more registers than AVX2 has. */
-static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *e) {
-    if (careful)
-        R(exp_block_by)(R(exp_careful), x, n, *s, e);
-    else
-        R(exp_block_by)(R(exp_fast), x, n, *s, e);
-    R(sum) sum = R(sum_zero)();
-    for (intptr_t i = 0; i < n; i += TS_GROUP)
+    for (i = 0; i < n; i += TS_GROUP)
         R(sum_group)(&sum, e + i);
     return R(sum_total)(&sum);
+}
+
+/* The exponentials e of one block, and their sum. `e` has room for whole groups, and zeros there are left in it.
+ * `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN. The sum is a second pass over the
+ * block in L1: one alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can look
+ * at (AVX-512). */
+static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *e, int *exceeds) {
+    VR largest = V(set1)(0);
+    const dd sum = careful ? R(exp_block_by)(R(exp_careful), x, n, *s, &largest, e)
+                           : R(exp_block_by)(R(exp_fast), x, n, *s, &largest, e);
+    *exceeds = v_mask_any(V(not_le)(largest, V(set1)(ROUND + HEADROOM)));
+    return sum;
 }

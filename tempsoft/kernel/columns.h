@@ -2,7 +2,7 @@
  *
  * axis=0 comes as it lies, without transposing; short rows come transposed by batch.h. The same formula, order of
  * additions and bits as a row by itself: accumulator j of a column takes what accumulator j of a row takes. A tile with
- * NaN, infinities, a block of only -inf, several temperatures or one that needs the careful formula is declined before
+ * NaN, +inf, -inf at the head of a column, several temperatures or one that needs the careful formula is declined before
  * anything is written, and its rows are taken one by one.
  */
 
@@ -15,7 +15,7 @@ typedef struct {
     intptr_t x_stride, out_stride; /* bytes from category to category */
     intptr_t n, n_blocks;
     tempering k;
-    double *max, *sum_hi, *sum_lo;             /* [block][column] */
+    double *max, *exponent, *sum_hi, *sum_lo;  /* [block][column] */
     REAL *factor_hi, *factor_lo, *factor_down; /* [block][column], of probabilities */
 } R(tile);
 
@@ -29,48 +29,63 @@ static inline intptr_t R(block_end)(const R(tile) * t, intptr_t b) {
     return (b + 1) * TS_BLOCK < t->n ? (b + 1) * TS_BLOCK : t->n;
 }
 
-/* Maxima of every block and column; 0 if the tile is to be declined. */
-static int R(tile_max)(R(tile) * t) {
-    for (intptr_t b = 0; b < t->n_blocks; b++) {
-        VR max[TILE_VECTORS], sum[TILE_VECTORS];
-        v_mask nan = V(is_nan)(V(set1)(0));
-        for (int v = 0; v < TILE_VECTORS; v++) {
-            max[v] = V(set1)((REAL)-INFINITY);
-            sum[v] = V(set1)(0);
-        }
-        for (intptr_t i = b * TS_BLOCK; i < R(block_end)(t, b); i++)
-            for (int v = 0; v < TILE_VECTORS; v++) {
-                VR x = R(at)(t, i, v);
-                max[v] = V(max)(x, max[v]);
-                sum[v] = V(add)(sum[v], x);
-            }
-        for (int v = 0; v < TILE_VECTORS; v++)
-            nan = v_mask_or(nan, V(is_nan)(sum[v])); /* see block_max */
-        if (v_mask_any(nan))
-            return 0;
-        REAL lanes[TILE];
-        for (int v = 0; v < TILE_VECTORS; v++)
-            V(store)(lanes + v * LANES, max[v]);
-        int n_fast = 0;
-        for (int c = 0; c < TILE; c++) {
-            t->max[b * TILE + c] = (double)lanes[c];
-            n_fast += fabs(R(exponent_of)((double)lanes[c], &t->k)) < LARGEST_EXPONENT; /* infinities are not */
-        }
-        if (n_fast < TILE)
-            return 0;
+/* The largest of entries start ... end of each column; 0 if there is a NaN. */
+static int R(columns_max)(const R(tile) * t, intptr_t start, intptr_t end, REAL *max) {
+    VR largest[TILE_VECTORS], sum[TILE_VECTORS];
+    v_mask nan = V(is_nan)(V(set1)(0));
+    for (int v = 0; v < TILE_VECTORS; v++) {
+        largest[v] = V(set1)((REAL)-INFINITY);
+        sum[v] = V(set1)(0);
     }
-    return 1;
+    for (intptr_t i = start; i < end; i++)
+        for (int v = 0; v < TILE_VECTORS; v++) {
+            VR x = R(at)(t, i, v);
+            largest[v] = V(max)(x, largest[v]);
+            sum[v] = V(add)(sum[v], x);
+        }
+    for (int v = 0; v < TILE_VECTORS; v++) {
+        nan = v_mask_or(nan, V(is_nan)(sum[v])); /* see block_max */
+        V(store)(max + v * LANES, largest[v]);
+    }
+    return !v_mask_any(nan);
+}
+
+/* Maxima and c of every block and column, by the rule of plan_fast; 0 if the tile is to be declined. */
+static int R(tile_max)(R(tile) * t) {
+    REAL max[TILE];
+    double c[TILE];
+    if (!R(columns_max)(t, 0, t->n < TS_GROUP ? t->n : TS_GROUP, max))
+        return 0;
+    int n_fast = 0;
+    for (int i = 0; i < TILE; i++) {
+        c[i] = R(exponent_of)((double)max[i], &t->k);
+        n_fast += fabs(c[i]) < LARGEST_EXPONENT; /* infinities are not */
+    }
+    for (intptr_t b = 0; b < t->n_blocks && n_fast == TILE; b++) {
+        if (t->n > TS_GROUP && !R(columns_max)(t, b * TS_BLOCK, R(block_end)(t, b), max))
+            return 0;
+        for (int i = 0; i < TILE; i++) {
+            if (t->n > TS_GROUP && R(exceeds)((double)max[i], &t->k, c[i])) {
+                c[i] = R(exponent_of)((double)max[i], &t->k);
+                n_fast -= !(fabs(c[i]) < LARGEST_EXPONENT);
+            }
+            t->max[b * TILE + i] = (double)max[i];
+            t->exponent[b * TILE + i] = c[i];
+        }
+    }
+    return n_fast == TILE;
 }
 
 /* Sums of block b, a column each; the exponentials are left in `out` if `keep`. */
 static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
     REAL round_less_c[TILE], lowest[TILE];
     for (int c = 0; c < TILE; c++) {
-        const double exponent = R(exponent_of)(t->max[b * TILE + c], &t->k);
+        const double exponent = t->exponent[b * TILE + c];
         round_less_c[c] = (REAL)(ROUND - exponent);
         lowest[c] = R(lowest_of)(&t->k, exponent);
     }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
+    VR largest = V(set1)(0); /* nothing exceeds, as tile_max saw */
     const intptr_t end = R(block_end)(t, b);
     R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
@@ -87,7 +102,7 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
                 scale.round_less_c = V(load)(round_less_c + v * LANES);
                 scale.lowest = V(load)(lowest + v * LANES);
                 for (int chunk = 0; chunk < 4; chunk += TOGETHER)
-                    R(exp_fast)(e + chunk, TOGETHER, &scale);
+                    R(exp_fast)(e + chunk, TOGETHER, &scale, &largest);
                 for (int chunk = 1; chunk < 4; chunk++)
                     if (i + j + 16 * chunk >= end)
                         e[chunk] = V(set1)(0);
@@ -118,9 +133,8 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
         const double max = t->max[b * TILE + c];
         plan.blocks.sum_hi[b] = t->sum_hi[b * TILE + c];
         plan.blocks.sum_lo[b] = t->sum_lo[b * TILE + c];
-        const double exponent = plan.blocks.exponent[b] = R(exponent_of)(max, &t->k);
+        plan.exponent = plan.blocks.exponent[b] = t->exponent[b * TILE + c];
         plan.max = max > plan.max ? max : plan.max;
-        plan.exponent = exponent > plan.exponent ? exponent : plan.exponent;
     }
     R(sum_blocks)(&plan);
     return plan;

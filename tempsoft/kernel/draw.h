@@ -58,15 +58,15 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
                 V(store)(place, e);
             }
 #if TS_REAL == 32
-            for (int part = 0; part < VF_LANES / VD_LANES; part++) {
-                vd *of_lane = &sums[(at / LANES * (VF_LANES / VD_LANES) + part) % PARTS];
-                *of_lane = vd_add(*of_lane, vf_part_to_vd(e, part));
+            for (int odd = 0; odd < VF_LANES / VD_LANES; odd++) {
+                vd *of_lane = &sums[(at / LANES * (VF_LANES / VD_LANES) + odd) % PARTS];
+                *of_lane = vd_add(*of_lane, vf_widened(e, odd));
             }
 #else
             sums[at / LANES % PARTS] = vd_add(sums[at / LANES % PARTS], e);
 #endif
         }
-        block->groups[g] = sum += fold(sums);
+        block->groups[g] = sum += R(fold)(sums);
     }
 }
 
@@ -192,7 +192,7 @@ static void R(draw_row)(const ts_vector *row, intptr_t n, double temperature, co
                         const ts_vector *index, const ts_vector *log_prob, intptr_t n_draws, R(scratch) * s) {
     REAL *keep = n <= TS_BLOCK ? s->weights : NULL;
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, keep, s);
+    R(plan_row)(&plan, row, n, temperature, log_prob->data != NULL, keep, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         for (intptr_t i = 0; i < n_draws; i++) {
             R(put_draw)(index, i, -1);

@@ -1,9 +1,11 @@
-/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an integer near max / T in bits. For REAL, by inclusion.
+/* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an even integer near max / T in bits. For REAL, by
+ * inclusion.
  *
  * Fast:    a = log2(e) / T in two numbers; n = x a rounded; 2^(x a - c) = 2^(n - c) 2^r with r = x a - n, |r| <= 1/2 +
  *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bits alone,
- *          whatever the offset of the logits, and blocks of different c differ by an exact power of two. For |c| below
- *          LARGEST_EXPONENT and moderate T.
+ *          whatever the offset of the logits. As c is even, n is rounded alike for every c, and exponentials of
+ *          different c differ by an exact power of two: it need only be near the largest, up to HEADROOM bits below
+ *          it. For |c| below LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
  * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW,
@@ -27,14 +29,16 @@ TS_INLINE void R(exp2)(const VR *r, int n, VR *p) {
             p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
 }
 
-/* n vectors of logits, -inf among them but no NaN, become their exponentials: step by step for all, as each step has to
- * wait for the one before. */
-TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s) {
+/* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before.
+ * Meaningless of a NaN and where n - c is above HEADROOM; `largest`, compared as bits, remembers that. */
+TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, VR *largest) {
     VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n; i++)
-        x[i] = V(max)(x[i], s->lowest);
+        x[i] = V(max)(s->lowest, x[i]); /* a NaN stays one */
     for (int i = 0; i < n; i++)
         n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c);
+    for (int i = 0; i < n; i++)
+        *largest = V(max_bits)(*largest, n_plus_round[i]);
     for (int i = 0; i < n; i++)
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
     for (int i = 0; i < n; i++)
@@ -72,7 +76,8 @@ static inline void careful_argument(vd x, double max, const tempering *k, vd *n,
 }
 #endif
 
-TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s) {
+TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, VR *largest) {
+    (void)largest; /* the row's largest is known, and is 2^0 */
     VR n[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n_vectors; i++) {
 #if TS_REAL == 32

@@ -9,12 +9,12 @@
  * where the first is infinite. The sum is taken relative to the largest exponential as it was computed, so that their
  * common error cancels: a row of one category has 0, and a peaked row no less than it should. */
 static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
-    VR e = V(set1)((REAL)plan->max);
+    VR e = V(set1)((REAL)plan->max), unused = e;
     const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
     if (plan->careful)
-        R(exp_careful)(&e, 1, &scale);
+        R(exp_careful)(&e, 1, &scale, &unused);
     else
-        R(exp_fast)(&e, 1, &scale);
+        R(exp_fast)(&e, 1, &scale, &unused);
     const double largest = (double)V(largest)(e), q = plan->sum_hi / largest;
     *above_max = dd_log((dd){q, (fma(-q, largest, plan->sum_hi) + plan->sum_lo) / largest});
     *whole = dd_add(dd_quotient(plan->max, 0.0, plan->k->temperature), *above_max);
@@ -96,7 +96,7 @@ static inline VR R(log_probability)(VR x, const R(log_scale) * s) {
 static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
                                R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, NULL, s);
+    R(plan_row)(&plan, row, n, temperature, 1, NULL, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;
@@ -124,6 +124,6 @@ static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperat
 static void R(logsumexp_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
                              R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, NULL, s);
+    R(plan_row)(&plan, row, n, temperature, 1, NULL, s);
     *(REAL *)out->data = R(logsumexp_of)(&plan, row, s->block);
 }

@@ -19,6 +19,7 @@
 #undef SMALLEST_TEMPERATURE
 #undef LARGEST_TEMPERATURE
 #undef UNDERFLOW
+#undef HEADROOM
 #undef STEP
 #undef STEP_DOWN
 #undef LARGEST_OFFSET
@@ -41,6 +42,7 @@
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
+#define HEADROOM 24           /* exponentials of a block may be as large as 2^this */
 #define STEP 64               /* a block this many bits below the largest is scaled in two steps */
 #define STEP_DOWN 0x1p-64f    /* 2^-STEP */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
@@ -62,6 +64,7 @@
 #define SMALLEST_TEMPERATURE 0x1p-400
 #define LARGEST_TEMPERATURE 0x1p400
 #define UNDERFLOW -1076
+#define HEADROOM 256
 #define STEP 512
 #define STEP_DOWN 0x1p-512
 #define LARGEST_OFFSET 0x1p49

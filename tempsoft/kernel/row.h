@@ -4,12 +4,12 @@
  * temperature of 0 or inf are left to limits.h; what to make of a plan is left to softmax.h, logarithms.h and draw.h.
  */
 
-/* How far a block b that counts lies below the largest, in bits. */
+/* How far the c of a block b that counts lies below the exponent of the row, in bits. */
 static inline int R(depth)(const ts_plan *plan, intptr_t b) { return (int)(plan->exponent - plan->blocks.exponent[b]); }
 
 /* Whether anything of block b is left beside the rest of the row. */
 static inline int R(counts)(const ts_plan *plan, intptr_t b) {
-    return plan->exponent - plan->blocks.exponent[b] <= -UNDERFLOW;
+    return plan->exponent - plan->blocks.exponent[b] <= HEADROOM - UNDERFLOW;
 }
 
 static dd R(sum_of_blocks)(const ts_plan *plan) {
@@ -23,58 +23,83 @@ static dd R(sum_of_blocks)(const ts_plan *plan) {
     return sum;
 }
 
-/* The row's sum, from those of its blocks: they differ by exact powers of two. */
+/* The row's sum, from those of its blocks: they differ by exact powers of two. That of several blocks is brought near
+ * 2^BIAS, so that what is divided by it stays in range; this keeps the exponent even. */
 static void R(sum_blocks)(ts_plan *plan) {
     dd sum = {plan->blocks.sum_hi[0], plan->blocks.sum_lo[0]};
-    if (plan->n_blocks > 1)
+    if (plan->n_blocks > 1) {
         sum = R(sum_of_blocks)(plan);
+        while (!plan->careful && sum.hi >= 0x1p4 * SCALE) {
+            sum = (dd){sum.hi * 0x1p-4, sum.lo * 0x1p-4};
+            plan->exponent += 4;
+        }
+    }
     plan->sum_hi = sum.hi;
     plan->sum_lo = sum.lo;
 }
 
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
 static dd R(exp_block_kept)(const REAL *x, intptr_t n, const R(scale) * scale, int careful, REAL *keep, intptr_t start,
-                            const R(scratch) * s) {
+                            const R(scratch) * s, int *exceeds) {
     if (keep && n == TS_BLOCK)
-        return R(exp_block)(x, n, scale, careful, keep + start);
-    const dd sum = R(exp_block)(x, n, scale, careful, s->weights);
+        return R(exp_block)(x, n, scale, careful, keep + start, exceeds);
+    const dd sum = R(exp_block)(x, n, scale, careful, s->weights, exceeds);
     if (keep && keep != s->weights)
         memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
     return sum;
 }
 
-/* The blocks by the fast exponential; 0 if it does not hold for this row: its largest logits are out of reach, or
- * blocks out of reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
+/* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds it,
+ * so that most rows are read once and c depends on the row's numbers alone. To want the largest logit takes another look
+ * at each block. 0 if the fast formula does not hold for this row: its largest logits are out of reach, or blocks out of
+ * reach may count beside them. */
+static int R(plan_fast)(ts_plan *plan, const ts_vector *row, int wants_max, REAL *keep, const R(scratch) * s) {
+    const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
+    double c = R(exponent_of)(R(block_max)(R(load)(row, 0, n_first, s->block), n_first), plan->k);
     double out_of_reach = -INFINITY;
-    plan->exponent = -INFINITY;
+    int in_reach = fabs(c) < LARGEST_EXPONENT; /* not of NaN */
+    R(scale) scale = R(scale_of)(plan->k, in_reach ? c : 0, 0);
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        const double max = R(block_max)(x, length), exponent = R(exponent_of)(max, plan->k);
-        if (!(max < INFINITY)) {
-            R(plan_limit)(plan, row, s->block);
-            return 1;
-        }
         dd sum = {0.0, 0.0};
-        if (fabs(exponent) < LARGEST_EXPONENT) {
-            const R(scale) scale = R(scale_of)(plan->k, exponent, max);
-            sum = R(exp_block_kept)(x, length, &scale, 0, keep, start, s);
-            plan->exponent = exponent > plan->exponent ? exponent : plan->exponent;
-        } else if (exponent > out_of_reach) {
-            out_of_reach = exponent;
+        int exceeds = 1;
+        if (in_reach)
+            sum = R(exp_block_kept)(x, length, &scale, 0, keep, start, s, &exceeds);
+        if (exceeds || wants_max) {
+            const double max = R(block_max)(x, length);
+            if (!(max < INFINITY)) {
+                R(plan_limit)(plan, row, s->block);
+                return 1;
+            }
+            plan->max = max > plan->max ? max : plan->max;
+            const double exponent = R(exponent_of)(max, plan->k);
+            if (exceeds && fabs(exponent) < LARGEST_EXPONENT) {
+                in_reach = 1;
+                c = exponent;
+                scale = R(scale_of)(plan->k, c, 0);
+                sum = R(exp_block_kept)(x, length, &scale, 0, keep, start, s, &exceeds);
+            } else if (exceeds && in_reach) {
+                return 0;
+            } else if (exceeds && exponent > out_of_reach) {
+                out_of_reach = exponent;
+            }
         }
-        plan->max = max > plan->max ? max : plan->max;
-        plan->blocks.exponent[b] = exponent;
+        plan->blocks.exponent[b] = in_reach ? c : -INFINITY;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }
-    return plan->max == -INFINITY || out_of_reach - 2 * UNDERFLOW < plan->exponent;
+    plan->exponent = in_reach ? c : -INFINITY;
+    if (!in_reach && plan->max == -INFINITY)
+        plan->kind = TS_NOWHERE;
+    return plan->kind == TS_NOWHERE || out_of_reach - 2 * UNDERFLOW < plan->exponent;
 }
 
 /* The blocks by the careful exponential, relative to the largest logit of the row, which takes a second reading. */
 static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
+    int exceeds;
     plan->careful = 1;
+    plan->max = -INFINITY;
     plan->exponent = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
@@ -86,19 +111,23 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
         plan->max = max > plan->max ? max : plan->max;
         plan->blocks.exponent[b] = 0;
     }
+    if (plan->max == -INFINITY) {
+        plan->kind = TS_NOWHERE;
+        return;
+    }
     const R(scale) scale = R(scale_of)(plan->k, 0, plan->max);
-    for (intptr_t b = 0; b < plan->n_blocks && plan->max > -INFINITY; b++) {
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        dd sum = R(exp_block_kept)(x, length, &scale, 1, keep, start, s);
+        dd sum = R(exp_block_kept)(x, length, &scale, 1, keep, start, s, &exceeds);
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }
 }
 
-/* The plan of a row. Its exponentials are left in `keep` unless that is NULL, and are meaningless unless the plan is
- * ordinary. */
-static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, REAL *keep,
+/* The plan of a row, with its largest logit if that is wanted. Its exponentials are left in `keep` unless that is NULL,
+ * and are meaningless unless the plan is ordinary. */
+static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, int wants_max, REAL *keep,
                         R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature);
     plan->kind = TS_ORDINARY; /* one by one, as clearing it whole takes as long as 100 categories */
@@ -112,12 +141,8 @@ static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double 
         R(plan_limit)(plan, row, s->block);
         return;
     }
-    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, keep, s))
+    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, wants_max, keep, s))
         R(plan_careful)(plan, row, keep, s);
-    if (plan->kind != TS_ORDINARY)
-        return;
-    if (plan->max == -INFINITY)
-        plan->kind = TS_NOWHERE;
-    else
+    if (plan->kind == TS_ORDINARY)
         R(sum_blocks)(plan);
 }

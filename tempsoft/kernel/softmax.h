@@ -55,7 +55,8 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
 static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b, const R(scratch) * s) {
     const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
     const R(scale) scale = R(scale_of)(plan->k, plan->blocks.exponent[b], plan->max);
-    R(exp_block)(R(load)(row, start, length, s->block), length, &scale, plan->careful, s->weights);
+    int exceeds;
+    R(exp_block)(R(load)(row, start, length, s->block), length, &scale, plan->careful, s->weights, &exceeds);
     return s->weights;
 }
 
@@ -66,7 +67,7 @@ static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature,
     else if (R(is_plain)(out) && out->data != row->data)
         keep = (REAL *)out->data;
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, keep, s);
+    R(plan_row)(&plan, row, n, temperature, 0, keep, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;

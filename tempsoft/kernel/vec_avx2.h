@@ -47,6 +47,10 @@ static inline float vf_largest(vf x) {
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
+static inline vf vf_max_bits(vf a, vf b) {
+    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+static inline v_mask vf_not_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NLE_UQ); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
 }
@@ -81,6 +85,12 @@ static inline double vd_largest(vd x) {
     __m128d m = _mm_max_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
     return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
 }
+static inline vd vd_max_bits(vd a, vd b) { /* the comparison is of signed integers */
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
+    __m256i x = _mm256_xor_si256(_mm256_castpd_si256(a), sign), y = _mm256_xor_si256(_mm256_castpd_si256(b), sign);
+    return _mm256_blendv_pd(b, a, _mm256_castsi256_pd(_mm256_cmpgt_epi64(x, y)));
+}
+static inline v_mask vd_not_le(vd a, vd b) { return _mm256_castpd_ps(_mm256_cmp_pd(a, b, _CMP_NLE_UQ)); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_GE_OQ));
 }
@@ -97,7 +107,11 @@ static inline int v_mask_any(v_mask a) { return _mm256_movemask_ps(a) != 0; }
 static inline vd vf_part_to_vd(vf x, int part) {
     return _mm256_cvtps_pd(part ? _mm256_extractf128_ps(x, 1) : _mm256_castps256_ps128(x));
 }
-static inline vd vd_load_floats(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+static inline vd vf_widened(vf x, int odd) {
+    __m256i bits = _mm256_castps_si256(x);
+    const __m256i mask = _mm256_set1_epi64x(0x1fffffffe0000000);
+    return _mm256_castsi256_pd(_mm256_and_si256(odd ? _mm256_srli_epi64(bits, 3) : _mm256_slli_epi64(bits, 29), mask));
+}
 static inline vf vf_from_vd(const vd *parts) {
     return _mm256_set_m128(_mm256_cvtpd_ps(parts[1]), _mm256_cvtpd_ps(parts[0]));
 }

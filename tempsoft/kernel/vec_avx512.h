@@ -37,6 +37,10 @@ static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return _mm512_fmsub_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
+static inline vf vf_max_bits(vf a, vf b) {
+    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+static inline v_mask vf_not_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), no, yes);
 }
@@ -62,6 +66,10 @@ static inline vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }
 static inline vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 static inline double vd_largest(vd x) { return _mm512_reduce_max_pd(x); }
+static inline vd vd_max_bits(vd a, vd b) {
+    return _mm512_castsi512_pd(_mm512_max_epu64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
+}
+static inline v_mask vd_not_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLE_UQ); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), no, yes);
 }
@@ -80,7 +88,11 @@ static inline vd vf_part_to_vd(vf x, int part) {
     __m256d half = part ? _mm512_extractf64x4_pd(whole, 1) : _mm512_castpd512_pd256(whole);
     return _mm512_cvtps_pd(_mm256_castpd_ps(half));
 }
-static inline vd vd_load_floats(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+static inline vd vf_widened(vf x, int odd) {
+    __m512i bits = _mm512_castps_si512(x);
+    const __m512i mask = _mm512_set1_epi64(0x1fffffffe0000000);
+    return _mm512_castsi512_pd(_mm512_and_si512(odd ? _mm512_srli_epi64(bits, 3) : _mm512_slli_epi64(bits, 29), mask));
+}
 static inline vf vf_from_vd(const vd *parts) {
     __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(parts[0])));
     return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_castps_pd(_mm512_cvtpd_ps(parts[1])), 1));

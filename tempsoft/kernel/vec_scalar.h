@@ -45,6 +45,14 @@ static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return fmaf(a, b, -c); }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either is NaN */
 static inline float vf_largest(vf x) { return x; }
+/* The larger as unsigned bits: of positive numbers the larger number, and NaN above all. */
+static inline vf vf_max_bits(vf a, vf b) {
+    uint32_t a_bits, b_bits;
+    memcpy(&a_bits, &a, sizeof a);
+    memcpy(&b_bits, &b, sizeof b);
+    return a_bits > b_bits ? a : b;
+}
+static inline v_mask vf_not_le(vf a, vf b) { return !(a <= b); } /* also where either is NaN */
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
 static inline vf vf_keep_ge(vf a, vf b, vf x) { return a >= b ? x : 0; }
 static inline v_mask vf_is_nan(vf x) { return x != x; }
@@ -80,6 +88,13 @@ static inline vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return fma(a, b, -c); }
 static inline vd vd_max(vd a, vd b) { return a > b ? a : b; }
 static inline double vd_largest(vd x) { return x; }
+static inline vd vd_max_bits(vd a, vd b) {
+    uint64_t a_bits, b_bits;
+    memcpy(&a_bits, &a, sizeof a);
+    memcpy(&b_bits, &b, sizeof b);
+    return a_bits > b_bits ? a : b;
+}
+static inline v_mask vd_not_le(vd a, vd b) { return !(a <= b); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) { return a >= b ? yes : no; }
 static inline vd vd_keep_ge(vd a, vd b, vd x) { return a >= b ? x : 0; }
 static inline v_mask vd_is_nan(vd x) { return x != x; }
@@ -96,12 +111,17 @@ static inline vd vd_times_two_to(vd p, vd k) {
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return a | b; }
 static inline int v_mask_any(v_mask a) { return a; }
 
+/* Every second lane from the first (odd = 0) or the second on, positive, as double times 2^-896: a float's bits moved
+ * up 29 places are a double's with another offset of the exponent, subnormals and 0 included. Of one lane, that lane. */
+static inline vd vf_widened(vf x, int odd) {
+    (void)odd;
+    return (double)x * 0x1p-896;
+}
 /* Lanes part * VD_LANES ... of x as doubles, and back from all parts. */
 static inline vd vf_part_to_vd(vf x, int part) {
     (void)part;
     return x;
 }
-static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_from_vd(const vd *parts) { return (float)parts[0]; }
 
 static inline vf vf_load_f16(const uint16_t *p) { return f32_from_f16(*p); }
