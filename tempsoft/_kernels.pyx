@@ -200,21 +200,21 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, doub
 cdef enum: GIL_SIZE = 1 << 12  # logits; with more it is worth letting go of the GIL
 
 
-cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarray out, np.ndarray u):
-    """The kernel on all rows at once. `u` is None where nothing is drawn."""
+cdef object run_direct(
+        ts_function which, np.ndarray logits, double *t, double *u, intptr_t n_draws, np.ndarray out):
+    """The kernel on all rows at once, with so many draws from each by the numbers `u`."""
     cdef ts_rows rows
     cdef bint is_double = np.PyArray_TYPE(logits) == np.NPY_DOUBLE
     cdef ts_type number = TS_F64 if is_double else TS_F32
     cdef intptr_t size = 8 if is_double else 4
     rows.n_categories = np.PyArray_DIM(logits, np.PyArray_NDIM(logits) - 1)
     rows.n_rows = np.PyArray_SIZE(logits) // rows.n_categories
-    rows.n_draws = 0
+    rows.n_draws = n_draws
     rows.logits = ts_vector(np.PyArray_BYTES(logits), size, number)
     rows.logits_step = size * rows.n_categories
     rows.temperature, rows.temperature_step = <const char *>t, 0
     if which == TS_DRAW:
-        rows.n_draws = np.PyArray_SIZE(u) // rows.n_rows
-        rows.u = ts_vector(np.PyArray_BYTES(u), 8, TS_F64)
+        rows.u = ts_vector(<char *>u, 8, TS_F64)
         rows.index = ts_vector(np.PyArray_BYTES(out), 8, TS_F64)
         rows.u_step = rows.index_step = 8 * rows.n_draws
         rows.log_prob = ts_vector(NULL, 0, number)
@@ -228,6 +228,11 @@ cdef object run_direct(ts_function which, np.ndarray logits, double *t, np.ndarr
             run(which, is_double, &rows)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
+
+
+cdef inline object scalar_or(np.ndarray out):
+    """A 0-d array as a NumPy scalar, any other as it is."""
+    return out if np.PyArray_NDIM(out) else np.PyArray_ToScalar(np.PyArray_DATA(out), out)
 
 
 cdef bint is_direct_output(np.ndarray logits, object out) noexcept:
@@ -252,8 +257,8 @@ cdef object direct(ts_function which, object logits, object temperature, object 
         out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.PyArray_TYPE(array), 0)
     elif not is_direct_output(array, out):
         return None
-    run_direct(which, array, &t, <np.ndarray>out, None)
-    return out if n_axes else out[()]
+    run_direct(which, array, &t, <double *>NULL, 0, <np.ndarray>out)
+    return scalar_or(out)
 
 
 def softmax_direct(logits, temperature, out, largest):
@@ -277,21 +282,28 @@ def is_direct_draw(logits, temperature, largest):
     return is_direct(logits, temperature, largest, &t)
 
 
+cdef enum: FEW = 64  # uniform numbers that need no memory of their own
+
+
 def sample_direct(logits, temperature, uint64_t seed):
     """One draw from each row of what `is_direct_draw`, or None where a row is invalid."""
     cdef double t = temperature
-    cdef np.ndarray array = <np.ndarray>logits
+    cdef double few[FEW]
+    cdef double *u = few
+    cdef np.ndarray array = <np.ndarray>logits, numbers
     cdef int n_axes = np.PyArray_NDIM(array) - 1
     cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_INT64, 0)
-    cdef np.ndarray u = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_DOUBLE, 0)
     cdef np.npy_intp i, n_rows = np.PyArray_SIZE(out)
     cdef np.int64_t *indices = <np.int64_t *>np.PyArray_DATA(out)
-    ts_uniforms(seed, 0, n_rows, 1, <double *>np.PyArray_DATA(u))
-    run_direct(TS_DRAW, array, &t, out, u)
+    if n_rows > FEW:
+        numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
+        u = <double *>np.PyArray_DATA(numbers)
+    ts_uniforms(seed, 0, n_rows, 1, u)
+    run_direct(TS_DRAW, array, &t, u, 1, out)
     for i in range(n_rows):
         if indices[i] < 0:
             return None
-    return out if n_axes else out[()]
+    return scalar_or(out)
 
 
 # ---- uniforms ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from .calls import Extra, broadcast, character, run
 from .workers import SMALLEST_SHARED, Index, resolve
 
 _INDEX = np.dtype(np.int64)
+_Generator = np.random.Generator
 
 
 def sample(
@@ -84,10 +85,12 @@ def sample(
     (2, 5)
     """
     seed = None
-    is_plain = num_samples is None and u is None and workers is None and return_log_prob is False
-    is_plain = is_plain and type(axis) is int and axis == -1 and type(first_row) is int and first_row == 0
-    is_plain = is_plain and type(on_invalid) is str and on_invalid == "raise"
-    if is_plain and _kernels.is_direct_draw(logits, temperature, SMALLEST_SHARED):
+    if (
+        (num_samples is None and u is None and workers is None)
+        and (type(axis) is int and axis == -1 and type(first_row) is int and first_row == 0)
+        and (return_log_prob is False and type(on_invalid) is str and on_invalid == "raise")
+        and _kernels.is_direct_draw(logits, temperature, SMALLEST_SHARED)
+    ):
         seed = _seed(rng)
         index = _kernels.sample_direct(logits, temperature, seed)
         if index is not None:
@@ -201,11 +204,25 @@ def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -
 
 def _seed(rng: Any) -> int:
     """What `arguments.seed` returns, without NumPy's price for one number."""
-    if type(rng) is int and 0 <= rng < 2**64:
-        return rng
+    kind = type(rng)
+    if kind is int and 0 <= rng < 2**64:
+        return rng  # type: ignore[no-any-return]
     if rng is None:
-        return int.from_bytes(os.urandom(8), "little")  # all that can be seen of a fresh SeedSequence
-    bit_generator = rng.bit_generator if isinstance(rng, np.random.Generator) else rng
-    if isinstance(bit_generator, np.random.BitGenerator):
-        return _kernels.next_uint64(bit_generator)
+        return _fresh_seed()
+    if kind is _Generator:
+        return _kernels.next_uint64(rng.bit_generator)
     return arguments.seed(rng)
+
+
+_fresh_seeds: list[int] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fresh_seeds.clear)
+
+
+def _fresh_seed() -> int:
+    """All that can be seen of a fresh SeedSequence. From the system some at a time, as asking takes longer than a draw."""
+    while True:
+        try:
+            return _fresh_seeds.pop()
+        except IndexError:
+            _fresh_seeds.extend(memoryview(os.urandom(8 * 64)).cast("Q"))

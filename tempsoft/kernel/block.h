@@ -26,7 +26,8 @@ typedef struct {
 static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, intptr_t n_draws) {
     intptr_t n_blocks = (n_categories + TS_BLOCK - 1) / TS_BLOCK;
     R(scratch) s;
-    s.k.temperature = NAN; /* none yet; equal to nothing */
+    memory += (TS_LINE - (uintptr_t)memory % TS_LINE) / sizeof *memory; /* no vector in two lines of the cache */
+    s.k.temperature = NAN;                                              /* none yet; equal to nothing */
     s.block = (REAL *)memory;
     s.weights = (REAL *)(memory + TS_BLOCK);
     s.cumulative = memory + 2 * TS_BLOCK;
@@ -92,6 +93,11 @@ static inline double R(exponent_of)(double max, const tempering *k) {
     return fabs(c) < LARGEST_EXPONENT ? (c + to_even) - to_even : c;
 }
 
+/* c as a row begins: that of its first group. NaN if there is one in it. */
+static inline double R(first_exponent)(const REAL *x, intptr_t n, const tempering *k) {
+    return R(exponent_of)(R(block_max)(x, n < TS_GROUP ? n : TS_GROUP), k);
+}
+
 static inline int R(is_moderate)(const tempering *k) {
     return k->temperature >= SMALLEST_TEMPERATURE && k->temperature <= LARGEST_TEMPERATURE;
 }
@@ -141,10 +147,18 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
         R(exp_together)(exp_of, x + i, n, &s, largest, e + i);
-    for (; i < n; i += LANES) {
+    if (n - i > LANES) {
+        VR v[TOGETHER];
+        for (int k = 0; k < TOGETHER; k++)
+            v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, s.lowest);
+        exp_of(v, TOGETHER, &s, largest);
+        for (int k = 0; k < TOGETHER; k++, i += LANES)
+            V(store)(e + i, V(up_to)(v[k], n - i));
+    } else if (n > i) {
         VR v = V(load_up_to)(x + i, n - i, s.lowest);
         exp_of(&v, 1, &s, largest);
         V(store)(e + i, V(up_to)(v, n - i));
+        i += LANES;
     }
     for (; i % TS_GROUP != 0; i += LANES)
         V(store)(e + i, V(set1)(0));
@@ -153,14 +167,15 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
     return R(sum_total)(&sum);
 }
 
-/* The exponentials e of one block, and their sum. `e` has room for whole groups, and zeros there are left in it.
- * `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN. The sum is a second pass over the
- * block in L1: one alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can look
- * at (AVX-512). */
-static dd R(exp_block)(const REAL *x, intptr_t n, const R(scale) * s, int careful, REAL *e, int *exceeds) {
+/* The exponentials e of a block of that exponent, and their sum. `e` has room for whole groups, and zeros there are left
+ * in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN. The sum is a second pass over
+ * the block in L1: one alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can
+ * look at (AVX-512). */
+static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, int *exceeds) {
+    const R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
     VR largest = V(set1)(0);
-    const dd sum = careful ? R(exp_block_by)(R(exp_careful), x, n, *s, &largest, e)
-                           : R(exp_block_by)(R(exp_fast), x, n, *s, &largest, e);
+    const dd sum = plan->careful ? R(exp_block_by)(R(exp_careful), x, n, s, &largest, e)
+                                 : R(exp_block_by)(R(exp_fast), x, n, s, &largest, e);
     *exceeds = v_mask_any(V(not_le)(largest, V(set1)(ROUND + HEADROOM)));
     return sum;
 }

@@ -39,11 +39,9 @@ static inline int R(is_plain)(const ts_vector *v) {
     return v->stride == (intptr_t)sizeof(REAL) && v->type == (sizeof(REAL) == 4 ? TS_F32 : TS_F64);
 }
 
-/* Entries start ... start + n of v: where they lie, or in `buffer`. n <= TS_BLOCK. */
-static inline const REAL *R(load)(const ts_vector *v, intptr_t start, intptr_t n, REAL *buffer) {
+/* Entries start ... start + n of v, which is not plain, in `buffer`. n <= TS_BLOCK. */
+static const REAL *R(gather)(const ts_vector *v, intptr_t start, intptr_t n, REAL *buffer) {
     const char *p = v->data + start * v->stride;
-    if (R(is_plain)(v))
-        return (const REAL *)p;
 #if TS_REAL == 32
     if (v->type != TS_F32) {
         uint16_t halves[TS_BLOCK];
@@ -60,6 +58,11 @@ static inline const REAL *R(load)(const ts_vector *v, intptr_t start, intptr_t n
     for (intptr_t i = 0; i < n; i++)
         buffer[i] = *(const REAL *)(p + i * v->stride);
     return buffer;
+}
+
+/* Entries start ... start + n of v: where they lie, or in `buffer`. */
+static inline const REAL *R(load)(const ts_vector *v, intptr_t start, intptr_t n, REAL *buffer) {
+    return R(is_plain)(v) ? (const REAL *)v->data + start : R(gather)(v, start, n, buffer);
 }
 
 /* Where to put entries start ... start + n before R(store): in place, or `buffer`. */

@@ -84,7 +84,7 @@ size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws) {
     size_t n_blocks = (size_t)(n_categories / TS_BLOCK + 1);
     size_t n_together = (size_t)(n_draws < TS_DRAWS ? n_draws : TS_DRAWS);
     /* block.h: three blocks, five numbers a block and the list of its draws; two numbers a draw */
-    size_t rows = 3 * TS_BLOCK + 6 * n_blocks + 2 * n_together;
+    size_t rows = TS_LINE / sizeof(double) + 3 * TS_BLOCK + 6 * n_blocks + 2 * n_together;
     /* columns.h: 64 transposed categories; four doubles and three numbers a block and column */
     size_t n_columns = TS_TILE_BYTES / sizeof(float);
     size_t tiles = TS_GROUP * TS_TILE_BYTES / sizeof(double) + n_blocks * n_columns * 11 / 2;

@@ -12,6 +12,7 @@
 
 #define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
 #define TS_GROUP 64       /* categories a group of a block */
+#define TS_LINE 64        /* bytes in a line of the cache */
 #define TS_TILE_BYTES 128 /* rows side by side: two cache lines of each category */
 #define TS_DRAWS 4096     /* draws from one row that are worked on together */
 

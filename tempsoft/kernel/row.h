@@ -39,11 +39,11 @@ static void R(sum_blocks)(ts_plan *plan) {
 }
 
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
-static dd R(exp_block_kept)(const REAL *x, intptr_t n, const R(scale) * scale, int careful, REAL *keep, intptr_t start,
+static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *keep, intptr_t start,
                             const R(scratch) * s, int *exceeds) {
     if (keep && n == TS_BLOCK)
-        return R(exp_block)(x, n, scale, careful, keep + start, exceeds);
-    const dd sum = R(exp_block)(x, n, scale, careful, s->weights, exceeds);
+        return R(exp_block)(plan, exponent, x, n, keep + start, exceeds);
+    const dd sum = R(exp_block)(plan, exponent, x, n, s->weights, exceeds);
     if (keep && keep != s->weights)
         memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
     return sum;
@@ -55,17 +55,16 @@ static dd R(exp_block_kept)(const REAL *x, intptr_t n, const R(scale) * scale, i
  * reach may count beside them. */
 static int R(plan_fast)(ts_plan *plan, const ts_vector *row, int wants_max, REAL *keep, const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
-    double c = R(exponent_of)(R(block_max)(R(load)(row, 0, n_first, s->block), n_first), plan->k);
+    double c = R(first_exponent)(R(load)(row, 0, n_first, s->block), n_first, plan->k);
     double out_of_reach = -INFINITY;
     int in_reach = fabs(c) < LARGEST_EXPONENT; /* not of NaN */
-    R(scale) scale = R(scale_of)(plan->k, in_reach ? c : 0, 0);
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
         dd sum = {0.0, 0.0};
         int exceeds = 1;
         if (in_reach)
-            sum = R(exp_block_kept)(x, length, &scale, 0, keep, start, s, &exceeds);
+            sum = R(exp_block_kept)(plan, c, x, length, keep, start, s, &exceeds);
         if (exceeds || wants_max) {
             const double max = R(block_max)(x, length);
             if (!(max < INFINITY)) {
@@ -77,8 +76,7 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, int wants_max, REAL
             if (exceeds && fabs(exponent) < LARGEST_EXPONENT) {
                 in_reach = 1;
                 c = exponent;
-                scale = R(scale_of)(plan->k, c, 0);
-                sum = R(exp_block_kept)(x, length, &scale, 0, keep, start, s, &exceeds);
+                sum = R(exp_block_kept)(plan, c, x, length, keep, start, s, &exceeds);
             } else if (exceeds && in_reach) {
                 return 0;
             } else if (exceeds && exponent > out_of_reach) {
@@ -115,11 +113,10 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
         plan->kind = TS_NOWHERE;
         return;
     }
-    const R(scale) scale = R(scale_of)(plan->k, 0, plan->max);
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         const REAL *x = R(load)(row, start, length, s->block);
-        dd sum = R(exp_block_kept)(x, length, &scale, 1, keep, start, s, &exceeds);
+        dd sum = R(exp_block_kept)(plan, 0, x, length, keep, start, s, &exceeds);
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }

@@ -54,13 +54,40 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
 /* The exponentials of a block that were not kept, made again with the same bits. */
 static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b, const R(scratch) * s) {
     const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-    const R(scale) scale = R(scale_of)(plan->k, plan->blocks.exponent[b], plan->max);
+    const REAL *x = R(load)(row, start, length, s->block);
     int exceeds;
-    R(exp_block)(R(load)(row, start, length, s->block), length, &scale, plan->careful, s->weights, &exceeds);
+    R(exp_block)(plan, plan->blocks.exponent[b], x, length, s->weights, &exceeds);
     return s->weights;
 }
 
+/* A row of one block for which the first c does: what the plan of such a row comes to, in a third of the steps between
+ * the sum and the first division that waits for it. 0 if the row is another. */
+static inline int R(softmax_short)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
+                                   R(scratch) * s) {
+    ts_plan plan; /* what exp_block reads of it */
+    plan.k = R(tempering_for)(s, temperature);
+    plan.max = 0;
+    plan.careful = 0;
+    if (n < 1 || n > TS_BLOCK || !R(is_moderate)(plan.k))
+        return 0;
+    const REAL *x = R(load)(row, 0, n, s->block);
+    const double c = R(first_exponent)(x, n, plan.k);
+    if (!(fabs(c) < LARGEST_EXPONENT))
+        return 0;
+    int exceeds;
+    const dd inverse = dd_inverse(R(exp_block)(&plan, c, x, n, s->weights, &exceeds));
+    if (exceeds)
+        return 0;
+    const REAL hi = (REAL)inverse.hi, lo = (REAL)((inverse.hi - hi) + inverse.lo);
+    REAL *to = R(place)(out, 0, s->weights);
+    R(scale_block)(s->weights, n, (R(factor)){V(set1)(hi), V(set1)(lo), 0}, to);
+    R(store)(out, 0, n, to);
+    return 1;
+}
+
 static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out, R(scratch) * s) {
+    if (R(softmax_short)(row, n, temperature, out, s))
+        return;
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
     if (n <= TS_BLOCK)
         keep = s->weights;

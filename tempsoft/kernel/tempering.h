@@ -52,11 +52,6 @@ static inline dd dd_add(dd a, dd b) {
     return dd_two_sum(sum.hi, sum.lo + (a.lo + b.lo));
 }
 
-static inline dd dd_product(dd a, dd b) {
-    double hi = a.hi * b.hi;
-    return (dd){hi, fma(a.hi, b.hi, -hi) + (a.hi * b.lo + a.lo * b.hi)};
-}
-
 static inline dd dd_inverse(dd x) {
     double hi = 1.0 / x.hi;
     return (dd){hi, (fma(-hi, x.hi, 1.0) - hi * x.lo) * hi};

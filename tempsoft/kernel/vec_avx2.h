@@ -14,11 +14,11 @@ typedef __m256d vd;
 typedef __m256 v_mask; /* all bits of a lane set: true */
 
 static inline __m256i vf_first(intptr_t n) { /* lanes below n */
-    int count = n > 8 ? 8 : (int)n;
+    int count = n > 8 ? 8 : n < 0 ? 0 : (int)n;
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 static inline __m256i vd_first(intptr_t n) {
-    int count = n > 4 ? 4 : (int)n;
+    int count = n > 4 ? 4 : n < 0 ? 0 : (int)n;
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));
 }
 

@@ -18,9 +18,11 @@ typedef __m512d vd;
 typedef __mmask16 v_mask;
 
 static inline __mmask16 vf_first(intptr_t n) { /* lanes below n */
-    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << n) - 1);
+    return n >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (n > 0 ? n : 0)) - 1);
 }
-static inline __mmask8 vd_first(intptr_t n) { return n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << n) - 1); }
+static inline __mmask8 vd_first(intptr_t n) {
+    return n >= 8 ? (__mmask8)0xff : (__mmask8)((1u << (n > 0 ? n : 0)) - 1);
+}
 
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
 static inline vf vf_load(const float *p) { return _mm512_loadu_ps(p); }

@@ -24,7 +24,7 @@ typedef int v_mask;
 static inline vf vf_set1(float x) { return x; }
 static inline vf vf_load(const float *p) { return *p; }
 static inline void vf_store(float *p, vf x) { *p = x; }
-/* The first n > 0 lanes from memory, or all, and `fill` in the others; nothing past them is touched. */
+/* The first n lanes from memory, all or none, and `fill` in the others; nothing past them is touched. n > 0 here. */
 static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
     (void)n, (void)fill;
     return *p;
@@ -33,7 +33,7 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     (void)n;
     *p = x;
 }
-/* The first n > 0 lanes of x, or all, and 0 in the others. */
+/* The first n lanes of x, all or none, and 0 in the others. n > 0 here. */
 static inline vf vf_up_to(vf x, intptr_t n) {
     (void)n;
     return x;

@@ -35,6 +35,7 @@ typedef union {
 #define __mmask8 uint8_t
 #ifndef _CMP_GE_OQ
 #define _CMP_GE_OQ 29
+#define _CMP_NLE_UQ 22
 #define _CMP_UNORD_Q 3
 #endif
 #undef _MM_FROUND_TO_NEAREST_INT
@@ -98,7 +99,8 @@ typedef union {
         unsigned k = 0;                                                                                                \
         for (int i = 0; i < n; i++) {                                                                                  \
             int unordered = a.m[i] != a.m[i] || b.m[i] != b.m[i];                                                      \
-            k |= (unsigned)(how == _CMP_UNORD_Q ? unordered : a.m[i] >= b.m[i]) << i;                                  \
+            int holds = how == _CMP_UNORD_Q ? unordered : how == _CMP_NLE_UQ ? !(a.m[i] <= b.m[i]) : a.m[i] >= b.m[i]; \
+            k |= (unsigned)holds << i;                                                                                 \
         }                                                                                                              \
         return (uint16_t)k;                                                                                            \
     }
@@ -117,6 +119,14 @@ static inline emulated_256 emulated_castpd_ps(emulated_256 a) { return a; }
 static inline emulated_512 _mm512_set1_epi32(int x) { EACH(16, r.u[i] = (uint32_t)x); }
 static inline emulated_512 _mm512_slli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] << n); }
 static inline emulated_512 _mm512_srli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] >> n); }
+static inline emulated_512 _mm512_max_epu32(emulated_512 a, emulated_512 b) {
+    EACH(16, r.u[i] = a.u[i] > b.u[i] ? a.u[i] : b.u[i]);
+}
+static inline emulated_512 _mm512_max_epu64(emulated_512 a, emulated_512 b) {
+    EACH(8, r.q[i] = a.q[i] > b.q[i] ? a.q[i] : b.q[i]);
+}
+static inline emulated_512 _mm512_set1_epi64(long long x) { EACH(8, r.q[i] = (uint64_t)x); }
+static inline emulated_512 _mm512_srli_epi64(emulated_512 a, unsigned n) { EACH(8, r.q[i] = a.q[i] >> n); }
 static inline emulated_512 _mm512_slli_epi64(emulated_512 a, unsigned n) { EACH(8, r.q[i] = a.q[i] << n); }
 static inline emulated_512 _mm512_add_epi32(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] + b.u[i]); }
 static inline emulated_512 _mm512_add_epi64(emulated_512 a, emulated_512 b) { EACH(8, r.q[i] = a.q[i] + b.q[i]); }
