@@ -21,12 +21,26 @@ _WORKING: dict[type, np.dtype[Any]] = {
 _ALLOWED = "allowed are float16, bfloat16, float32 and float64, and bool and integers, which count as float64"
 
 
+class Filters(NamedTuple):
+    """Filters of which at least one is on in at least one row; each array broadcasts to the batch shape.
+
+    ``top_k`` is int64, 0 where it is off or would keep every category; ``top_p`` (off: 1) and ``min_p`` (off: 0)
+    are float64.
+    """
+
+    top_k: np.ndarray
+    top_p: np.ndarray
+    min_p: np.ndarray
+    temperature_last: bool
+
+
 class Rows(NamedTuple):
-    """Logits and temperatures that passed the checks.
+    """Logits, temperatures and filters that passed the checks.
 
     ``logits`` has its categories on the last axis and keeps its own dtype; ``temperature`` is a float64 array
     that broadcasts to ``batch_shape``. ``dtype`` is that of a probability, ``working`` that of the arithmetic
-    and of a reduction's result.
+    and of a reduction's result. ``filters`` is None where all are off, so that this takes the path of a call
+    without any.
     """
 
     logits: np.ndarray
@@ -34,6 +48,7 @@ class Rows(NamedTuple):
     batch_shape: tuple[int, ...]
     dtype: np.dtype[Any]
     working: np.dtype[Any]
+    filters: Filters | None = None
 
     @property
     def n_categories(self) -> int:
@@ -61,40 +76,99 @@ def integer(value: Any, name: str) -> int:
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}") from None
 
 
-def result_axis(axis: Any, ndim: int) -> int:
+def true_or_false(value: Any, name: str) -> bool:
+    """`value` as a bool; numbers, which may be meant for another parameter, are a TypeError."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r} of type {type(value).__name__}")
+    return bool(value)
+
+
+def result_axis(axis: Any, ndim: int, name: str = "logits") -> int:
     """`axis` as an int, checked against the logits' number of dimensions and otherwise left as it was.
 
     A negative axis counts from the end in the result as well, where parameters may have put axes in front.
     """
     position = integer(axis, "axis")
     if not -ndim <= position < ndim:
-        raise np.exceptions.AxisError(position, ndim, "logits" if ndim else "logits has no axis of categories")
+        raise np.exceptions.AxisError(position, ndim, name if ndim else f"{name} has no axis of categories")
     return position
 
 
-def rows(logits: Any, temperature: Any, axis: Any) -> Rows:
-    """Check logits, temperature and axis, and lay the categories last."""
-    array = plain_array(logits, "logits")
-    working = working_dtype(array.dtype)
-    axis = result_axis(axis, array.ndim)
+def rows(
+    logits: Any,
+    temperature: Any,
+    axis: Any,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: Any = False,
+) -> Rows:
+    """Check logits, axis, temperature and filters, and lay the categories last.
+
+    Types and shapes are checked first, in the order of the parameters, then values in the same order: a bad row
+    has its number in the batch that all parameters make.
+    """
+    array, dtype, working = _categories_last(logits, axis, "logits")
+    batch_shape = array.shape[:-1]
+    no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
+    if no_filters and type(temperature) is float and temperature >= 0:
+        return Rows(array, np.asarray(temperature), batch_shape, dtype, working)
+    temperatures = real_array(temperature, "temperature")
+    batch_shape = _enlarged(batch_shape, temperatures, "temperature", "of the logits")
+    if no_filters:
+        refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
+        return Rows(array, temperatures, batch_shape, dtype, working)
+
+    before = "of the parameters before it"
+    counts = _OFF_COUNT if top_k is None else integer_array(top_k, "top_k")
+    batch_shape = _enlarged(batch_shape, counts, "top_k", before)
+    masses = _OFF_MASS if top_p is None else real_array(top_p, "top_p")
+    batch_shape = _enlarged(batch_shape, masses, "top_p", before)
+    ratios = _OFF_RATIO if min_p is None else real_array(min_p, "min_p")
+    batch_shape = _enlarged(batch_shape, ratios, "min_p", before)
+    last = true_or_false(temperature_last, "temperature_last")
+    refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
+    refuse(counts < -1, counts, batch_shape, "top_k must be >= -1")
+    refuse(~((masses >= 0) & (masses <= 1)), masses, batch_shape, "top_p must be in [0, 1] and not NaN")
+    refuse(~((ratios >= 0) & (ratios <= 1)), ratios, batch_shape, "min_p must be in [0, 1] and not NaN")
+    counts = np.where((counts == -1) | (counts >= array.shape[-1]), 0, counts)
+    is_on = (counts != 0).any() or (masses != 1).any() or (ratios != 0).any()
+    filters = Filters(counts, masses, ratios, last) if is_on else None
+    return Rows(array, temperatures, batch_shape, dtype, working, filters)
+
+
+def weights(weights: Any, axis: Any) -> Rows:
+    """Check weights and axis as `rows` does logits; their values are the business of the draw, row by row."""
+    array, dtype, working = _categories_last(weights, axis, "weights")
+    return Rows(array, np.asarray(1.0), array.shape[:-1], dtype, working)
+
+
+_OFF_COUNT = np.array(0, np.int64)
+_OFF_MASS = np.array(1.0)
+_OFF_RATIO = np.array(0.0)
+
+
+def _categories_last(values: Any, axis: Any, name: str) -> tuple[np.ndarray, np.dtype[Any], np.dtype[Any]]:
+    """(the array with its categories last, dtype of a probability, dtype of the arithmetic)."""
+    array = plain_array(values, name)
+    working = working_dtype(array.dtype, name)
+    axis = result_axis(axis, array.ndim, name)
     if axis not in (-1, array.ndim - 1):
         array = np.moveaxis(array, axis, -1)
     dtype = array.dtype if is_float(array.dtype) else working
-    if not dtype.isnative:
-        dtype = dtype.newbyteorder("=")
-    batch_shape = array.shape[:-1]
-    if type(temperature) is float and temperature >= 0:
-        return Rows(array, np.asarray(temperature), batch_shape, dtype, working)
-    temperatures = real_array(temperature, "temperature")
+    return array, dtype if dtype.isnative else dtype.newbyteorder("="), working
+
+
+def _enlarged(batch_shape: tuple[int, ...], values: np.ndarray, name: str, whose: str) -> tuple[int, ...]:
+    """The batch shape that a parameter makes of this one."""
+    if values.shape in ((), batch_shape):
+        return batch_shape
     try:
-        batch_shape = np.broadcast_shapes(batch_shape, temperatures.shape)
+        return np.broadcast_shapes(batch_shape, values.shape)
     except ValueError:
         raise ValueError(
-            f"temperature has shape {temperatures.shape}, which does not broadcast "
-            f"with the batch shape {batch_shape} of the logits"
+            f"{name} has shape {values.shape}, which does not broadcast with the batch shape {batch_shape} {whose}"
         ) from None
-    refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
-    return Rows(array, temperatures, batch_shape, dtype, working)
 
 
 def with_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
@@ -111,13 +185,13 @@ def is_float(dtype: np.dtype[Any]) -> bool:
     return dtype.type in _WORKING
 
 
-def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def working_dtype(dtype: np.dtype[Any], name: str = "logits") -> np.dtype[Any]:
     """float32 for float16, bfloat16 and float32 logits; float64 for float64, integers and bool."""
     if is_float(dtype):
         return _WORKING[dtype.type]
     if dtype.kind in "biu":
         return np.dtype(np.float64)
-    raise TypeError(f"logits has dtype {dtype}; {_ALLOWED}")
+    raise TypeError(f"{name} has dtype {dtype}; {_ALLOWED}")
 
 
 def real_array(value: Any, name: str) -> np.ndarray:
@@ -127,6 +201,18 @@ def real_array(value: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} must be real numbers, got dtype {array.dtype}")
     with np.errstate(invalid="ignore"):  # a signalling NaN is a NaN like others
         return array.astype(np.float64, copy=False)
+
+
+def integer_array(value: Any, name: str) -> np.ndarray:
+    """`value` as an int64 array, numbers beyond it clipped; bool, floats, object and str are a TypeError."""
+    if type(value) is int:
+        value = min(max(value, -(2**63)), 2**63 - 1)
+    array = plain_array(value, name)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    if array.dtype.kind == "u":
+        array = np.minimum(array, np.uint64(2**63 - 1))
+    return array.astype(np.int64, copy=False)
 
 
 def refuse(bad: np.ndarray, values: np.ndarray, batch_shape: tuple[int, ...], rule: str) -> None:
@@ -210,18 +296,71 @@ def invalid_rows(on_invalid: Any) -> bool:
     return bool(on_invalid == "raise")
 
 
-def refuse_row(logits: np.ndarray, row: int) -> None:
-    """Raise the ValueError for an invalid row of a draw; `logits` is that row."""
+def refuse_row(values: np.ndarray, row: int, *, is_weights: bool = False, num_draws: int | None = None) -> None:
+    """Raise the ValueError for an invalid row of a draw; `values` is that row of logits, or of weights.
+
+    `num_draws` is how many draws without replacement were asked for, None with replacement.
+    """
     with np.errstate(invalid="ignore"):
-        has_nan = np.isnan(logits.astype(np.float64)).any()
-    reason = "it contains NaN" if has_nan else "all its logits are -inf"
-    raise ValueError(f"row {row} has no distribution to draw from: {reason}; on_invalid='mark' gives -1 in such rows")
+        values = values.astype(np.float64)
+    cure = "on_invalid='mark' gives -1 in such rows"
+    reason = _reason_of_weights(values) if is_weights else _reason_of_logits(values)
+    if reason is None and num_draws is not None:
+        raise ValueError(f"row {row} has fewer drawable categories than num_samples, {num_draws}; {cure}")
+    raise ValueError(f"row {row} has no distribution to draw from: {reason}; {cure}")
 
 
-def refuse_no_categories(rows: Rows) -> None:
+def _reason_of_logits(row: np.ndarray) -> str | None:
+    if np.isnan(row).any():
+        return "it contains NaN"
+    return None if (row > -np.inf).any() else "all its logits are -inf"
+
+
+def _reason_of_weights(row: np.ndarray) -> str | None:
+    if np.isnan(row).any():
+        return "it contains NaN"
+    if (row < 0).any():
+        return f"it contains a negative weight, {row[row < 0][0]}"
+    if (row == np.inf).any():
+        return "it contains an infinite weight"
+    return None if (row > 0).any() else "all its weights are 0"
+
+
+def refuse_no_categories(rows: Rows, name: str = "logits") -> None:
     """Raise the ValueError for a draw from rows of no categories, if there are any rows."""
     if rows.n_categories == 0 and 0 not in rows.batch_shape:
-        raise ValueError("logits has no categories (n = 0), nothing can be drawn; at least 1 is needed")
+        raise ValueError(f"{name} has no categories (n = 0), nothing can be drawn; at least 1 is needed")
+
+
+def replacement(replace: Any) -> bool:
+    """Whether a category drawn can be drawn again."""
+    return true_or_false(replace, "replace")
+
+
+def token_index(index: Any, batch_shape: tuple[int, ...], n_categories: int) -> tuple[np.ndarray, bool]:
+    """`index` as int64 of the batch shape + (m,), and whether it came with that last axis or is one a row."""
+    array = plain_array(index, "index")
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"index must be integers, got dtype {array.dtype}")
+    has_axis = array.shape != batch_shape
+    if has_axis and (array.ndim == 0 or array.shape[:-1] != batch_shape):
+        raise ValueError(f"index has shape {array.shape}, it must have the batch shape, {batch_shape}, or that + (m,)")
+    array = array if has_axis else array[..., None]
+    bad = (array < 0) | (array >= n_categories)
+    if bad.any():
+        first = int(bad.argmax())
+        raise ValueError(
+            f"index must be in [0, n) with n = {n_categories} categories, "
+            f"got {array.flat[first]} at row {first // array.shape[-1]}"
+        )
+    return array.astype(np.int64, copy=False), has_axis
+
+
+def number_of_best(k: Any, n_categories: int) -> int:
+    count = integer(k, "k")
+    if not 0 <= count <= n_categories:
+        raise ValueError(f"k must be in [0, n] with n = {n_categories} categories, got {count}")
+    return count
 
 
 def seed(rng: Any) -> int:
