@@ -119,7 +119,7 @@ def rows(
         refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
         return Rows(array, temperatures, batch_shape, dtype, working)
 
-    before = "of the parameters before it"
+    before = "made by the arguments before it"
     counts = _OFF_COUNT if top_k is None else integer_array(top_k, "top_k")
     batch_shape = _enlarged(batch_shape, counts, "top_k", before)
     masses = _OFF_MASS if top_p is None else real_array(top_p, "top_p")

@@ -7,28 +7,59 @@ speed nor the same last bits. The checks of arguments are shared with the compil
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from . import arguments
+from . import arguments, definition
 
-__all__ = ["log_softmax", "logsumexp", "sample", "softmax", "uniforms"]
+__all__ = [
+    "entropy",
+    "log_prob",
+    "log_softmax",
+    "logsumexp",
+    "sample",
+    "sample_weights",
+    "softmax",
+    "support",
+    "top_log_probs",
+    "uniforms",
+]
 
 
-def _quiet() -> np.errstate:
-    """Infinities and underflow are ordinary here."""
-    return np.errstate(all="ignore")
+def softmax(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    out: Any = None,
+    workers: Any = None,
+) -> Any:
+    """``exp(logits / temperature)`` of what the filters kept, divided by its sum. See `tempsoft.softmax`."""
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    return _result(definition.softmax, rows, axis, out, workers)
 
 
-def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
-    """``exp(logits / temperature)`` divided by its sum over `axis`: the probabilities. See `tempsoft.softmax`."""
-    return _result(_softmax, logits, temperature, axis, out, workers)
-
-
-def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
+def log_softmax(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    out: Any = None,
+    workers: Any = None,
+) -> Any:
     """The logarithm of `softmax`. See `tempsoft.log_softmax`."""
-    return _result(_log_softmax, logits, temperature, axis, out, workers)
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    return _result(definition.log_softmax, rows, axis, out, workers)
 
 
 def logsumexp(
@@ -37,16 +68,92 @@ def logsumexp(
     """``log(sum(exp(logits / temperature)))`` over `axis`. See `tempsoft.logsumexp`."""
     rows = arguments.rows(logits, temperature, axis)
     arguments.workers(workers)
-    with _quiet():
-        values = _logsumexp(*_broadcast(rows)).astype(rows.working)
+    with definition.quiet():
+        values = definition.logsumexp(*_distribution(rows)).astype(rows.working)
     return np.expand_dims(values, axis) if keepdims else values[()]
+
+
+def log_prob(
+    logits: Any,
+    index: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    workers: Any = None,
+) -> Any:
+    """The entries of `log_softmax` at `index`. See `tempsoft.log_prob`."""
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    indices, has_axis = arguments.token_index(index, rows.batch_shape, rows.n_categories)
+    arguments.workers(workers)
+    with definition.quiet():
+        values = definition.log_softmax(*_distribution(rows)).astype(rows.working)
+    chosen = np.take_along_axis(values, indices, -1)
+    return chosen if has_axis else chosen[..., 0][()]
+
+
+def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1, workers: Any = None) -> Any:
+    """The k first in the order, and their entries of `log_softmax`. See `tempsoft.top_log_probs`."""
+    rows = arguments.rows(logits, temperature, axis)
+    k = arguments.number_of_best(k, rows.n_categories)
+    arguments.workers(workers)
+    x, t = _distribution(rows)
+    indices = definition.order(x)[..., :k]
+    with definition.quiet():
+        values = np.take_along_axis(definition.log_softmax(x, t), indices, -1).astype(rows.working)
+    is_ordered = np.take_along_axis(x, indices, -1) > -np.inf
+    return values, np.where(is_ordered & ~np.isnan(values), indices, -1)
+
+
+def entropy(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    workers: Any = None,
+) -> Any:
+    """``-sum(p * log(p))`` of ``p = softmax(...)``, in nats. See `tempsoft.entropy`."""
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    arguments.workers(workers)
+    with definition.quiet():
+        return definition.entropy(*_distribution(rows)).astype(rows.working)[()]
+
+
+def support(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    workers: Any = None,
+) -> Any:
+    """How many entries the filters keep, and what these weigh without filters. See `tempsoft.support`."""
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    arguments.workers(workers)
+    number, mass = definition.support(*_broadcast(rows), rows.filters or definition.NO_FILTERS)
+    return number[()], mass.astype(rows.working)[()]
 
 
 def sample(
     logits: Any,
     temperature: Any = 1.0,
     *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
     num_samples: int | None = None,
+    replace: bool = True,
     rng: Any = None,
     u: Any = None,
     first_row: int = 0,
@@ -56,40 +163,35 @@ def sample(
     workers: Any = None,
 ) -> Any:
     """Draw categories by inverse CDF in index order, each from one uniform number. See `tempsoft.sample`."""
-    rows = arguments.rows(logits, temperature, axis)
-    num_samples = arguments.number_of_samples(num_samples)
-    first_row = arguments.non_negative(first_row, "first_row")
-    raises = arguments.invalid_rows(on_invalid)
-    arguments.workers(workers)
-    arguments.one_source(rng, u)
-    arguments.refuse_no_categories(rows)
-    n_rows = int(np.prod(rows.batch_shape))
-    shape = rows.batch_shape if num_samples is None else (*rows.batch_shape, num_samples)
-    n_draws = 1 if num_samples is None else num_samples
-    if u is not None:
-        numbers = arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(n_rows, n_draws)
-    else:
-        numbers = uniforms(rng, n_rows, n_draws, first_row=first_row)
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
 
-    x, t = (a.reshape(n_rows, a.shape[-1]) for a in _broadcast(rows))
-    with _quiet():
-        log_probabilities = _log_softmax(x, t).astype(rows.working)
-        weights = _softmax(x, t).astype(rows.working).astype(np.float64)
-    invalid = ~(weights > 0).any(axis=-1)
-    if raises and invalid.any():
-        first = int(invalid.argmax())
-        arguments.refuse_row(x[first], first)
-    indices = np.full((n_rows, n_draws), -1)
-    chosen = np.full((n_rows, n_draws), np.nan, rows.working)
-    for i in np.flatnonzero(~invalid):
-        (drawable,) = np.nonzero(weights[i])
-        cumulative = np.cumsum(weights[i, drawable])
-        position = np.searchsorted(cumulative, numbers[i] * cumulative[-1], side="right")
-        indices[i] = drawable[np.minimum(position, drawable.size - 1)]
-        chosen[i] = log_probabilities[i, indices[i]]
-    if return_log_prob:
-        return indices.reshape(shape)[()], chosen.reshape(shape)[()]
-    return indices.reshape(shape)[()]
+    def distribution() -> tuple[np.ndarray, np.ndarray]:
+        x, t = _distribution(rows)
+        return definition.softmax(x, t), definition.log_softmax(x, t)
+
+    options = (num_samples, replace, rng, u, first_row, on_invalid, workers)
+    drawn = _draws(rows, distribution, False, *options)
+    return drawn if return_log_prob else drawn[0]
+
+
+def sample_weights(
+    weights: Any,
+    *,
+    num_samples: int | None = None,
+    replace: bool = True,
+    rng: Any = None,
+    u: Any = None,
+    first_row: int = 0,
+    axis: int = -1,
+    return_log_prob: bool = False,
+    on_invalid: str = "raise",
+    workers: Any = None,
+) -> Any:
+    """`sample` from rows of weights >= 0 instead of logits. See `tempsoft.sample_weights`."""
+    rows = arguments.weights(weights, axis)
+    options = (num_samples, replace, rng, u, first_row, on_invalid, workers)
+    drawn = _draws(rows, lambda: definition.proportional(_broadcast(rows)[0]), True, *options)
+    return drawn if return_log_prob else drawn[0]
 
 
 def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -> np.ndarray:
@@ -103,57 +205,73 @@ def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -
     return numbers
 
 
-def _result(function: Any, logits: Any, temperature: Any, axis: Any, out: Any, workers: Any) -> Any:
+def _result(function: Any, rows: arguments.Rows, axis: int, out: Any, workers: Any) -> Any:
     """`function` of every row, rounded once to the dtype of the result."""
-    rows = arguments.rows(logits, temperature, axis)
     arguments.workers(workers)
     shape = arguments.with_axis((*rows.batch_shape, rows.n_categories), axis)
     target = arguments.output(out, shape, rows.dtype)
-    with _quiet():
-        np.moveaxis(target, axis, -1)[...] = function(*_broadcast(rows)).astype(rows.working)
+    with definition.quiet():
+        np.moveaxis(target, axis, -1)[...] = function(*_distribution(rows)).astype(rows.working)
     return target
+
+
+def _draws(
+    rows: arguments.Rows,
+    distribution: Any,
+    is_weights: bool,
+    num_samples: Any,
+    replace: Any,
+    rng: Any,
+    u: Any,
+    first_row: Any,
+    on_invalid: Any,
+    workers: Any,
+) -> tuple[Any, Any]:
+    """Indices and log-probabilities of draws from ``distribution() = (probabilities, their logarithms)``."""
+    num_samples = arguments.number_of_samples(num_samples)
+    replace = arguments.replacement(replace)
+    first_row = arguments.non_negative(first_row, "first_row")
+    raises = arguments.invalid_rows(on_invalid)
+    arguments.workers(workers)
+    arguments.one_source(rng, u)
+    arguments.refuse_no_categories(rows, "weights" if is_weights else "logits")
+    n_rows, n_draws = math.prod(rows.batch_shape), 1 if num_samples is None else num_samples
+    if u is not None:
+        numbers = arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(n_rows, n_draws)
+    else:
+        numbers = uniforms(rng, n_rows, n_draws, first_row=first_row)
+
+    with definition.quiet():
+        rounded = (values.astype(rows.working).reshape(n_rows, rows.n_categories) for values in distribution())
+        probabilities, log_probabilities = rounded
+    # A row is as invalid with no draws as with one.
+    needed = 1 if replace else max(n_draws, 1)
+    invalid = (probabilities > 0).sum(axis=-1) < needed
+    if raises and invalid.any():
+        first = int(invalid.argmax())
+        row = _broadcast(rows)[0].reshape(n_rows, -1)[first]
+        arguments.refuse_row(row, first, is_weights=is_weights, num_draws=None if replace else n_draws)
+    indices = np.full((n_rows, n_draws), -1)
+    chosen = np.full((n_rows, n_draws), np.nan, rows.working)
+    for i in np.flatnonzero(~invalid):
+        draw = definition.inverted if replace else definition.inverted_and_removed
+        indices[i] = draw(probabilities[i].astype(np.float64), numbers[i])
+        chosen[i] = log_probabilities[i, indices[i]]
+    shape = rows.batch_shape if num_samples is None else (*rows.batch_shape, num_samples)
+    return indices.reshape(shape)[()], chosen.reshape(shape)[()]
 
 
 def _broadcast(rows: arguments.Rows) -> tuple[np.ndarray, np.ndarray]:
     """float64 logits of the batch shape + (n,), and temperatures of the batch shape + (1,)."""
-    with _quiet():
+    with definition.quiet():
         logits = rows.logits.astype(np.float64)
     x = np.broadcast_to(logits, (*rows.batch_shape, rows.n_categories))
     return x, np.broadcast_to(rows.temperature, rows.batch_shape)[..., None]
 
 
-@_quiet()
-def _tempered(x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(z, M, which rows are NaN): log-weights relative to the largest logit M, so that a row's distribution is
-    proportional to exp(z), with every limit of the contract's table already in z."""
-    largest = x.max(axis=-1, keepdims=True, initial=-np.inf)
-    difference = x - largest
-    halved = (x / 2 - largest / 2) / t * 2  # for a difference that does not fit
-    z = np.where(np.isinf(difference) & np.isfinite(x), halved, difference / t)
-    first_of_largest = np.arange(x.shape[-1]) == (x == largest).argmax(axis=-1, keepdims=True) if x.size else x == 0
-    z = np.where(t == np.inf, np.where(x > -np.inf, 0.0, -np.inf), z)
-    z = np.where(t == 0, np.where(first_of_largest, 0.0, -np.inf), z)
-    z = np.where(largest == np.inf, np.where(x == np.inf, 0.0, -np.inf), z)
-    return z, largest, np.isnan(largest) | (largest == -np.inf)
-
-
-@_quiet()
-def _softmax(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    z, _, nowhere = _tempered(x, t)
-    weights = np.exp(z)
-    return np.where(nowhere, np.nan, weights / weights.sum(axis=-1, keepdims=True))
-
-
-@_quiet()
-def _log_softmax(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    z, _, nowhere = _tempered(x, t)
-    return np.where(nowhere, np.nan, z - np.log(np.exp(z).sum(axis=-1, keepdims=True)))
-
-
-@_quiet()
-def _logsumexp(x: np.ndarray, t: np.ndarray) -> np.ndarray:
-    z, largest, nowhere = _tempered(x, t)
-    z = np.where((t == 0) & (x == largest), 0.0, z)  # all the maxima count, not the first alone
-    scaled = np.where(largest == 0, 0.0, largest / (t + 0.0))  # a temperature of -0 is 0
-    values = scaled + np.log(np.exp(z).sum(axis=-1, keepdims=True))
-    return np.where(nowhere | (largest == np.inf), largest, values)[..., 0]
+def _distribution(rows: arguments.Rows) -> tuple[np.ndarray, np.ndarray]:
+    """The same, with -inf for what the filters removed."""
+    x, t = _broadcast(rows)
+    if rows.filters is None:
+        return x, t
+    return definition.filtered(x, t, rows.filters), t
