@@ -34,9 +34,14 @@ def with_invalid(row, value):
     return x
 
 
-ALL = ("softmax", "log_softmax", "logsumexp", "sample")
+FILTERED = ("softmax", "log_softmax", "sample", "entropy", "support")
+ALL = (*FILTERED, "logsumexp")  # called with logits and temperature
+EVERY = (*ALL, "log_prob", "top_log_probs", "sample_weights", "uniforms")
 TWO = ("softmax", "log_softmax")
-DRAW = ("sample",)
+DRAW = ("sample", "sample_weights")
+WEIGHTS = ("sample_weights",)
+BETWEEN = {"log_prob": ([0, 3, 1],), "top_log_probs": (2,)}  # what they take between logits and temperature
+OF_LOGITS = (*ALL, *BETWEEN)
 V, T = ValueError, TypeError
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 
@@ -168,17 +173,119 @@ UNIFORMS = [
     ("first_row float", (1, 2), {"first_row": 0.0}, T, ("first_row", "integer", "0.0")),
     ("too far", (1, 2), {"first_row": 2**63 - 1}, V, ("first_row", "2**63", str(2**63 - 1))),
 ]
+FILTERS = [
+    ("top_k -2", {"top_k": -2}, V, ("top_k", ">= -1", "-2", "row 0")),
+    ("top_k far below", {"top_k": -(2**70)}, V, ("top_k", ">= -1", "row 0")),
+    ("top_k in row 1", {"top_k": [1, -3, -2]}, V, ("top_k", ">= -1", "-3", "row 1")),
+    ("top_k of a sweep", {"top_k": [[1], [-5]]}, V, ("top_k", "-5", "row 3")),
+    ("top_k float", {"top_k": 2.0}, T, ("top_k", "integers", "float64")),
+    ("top_k float16", {"top_k": np.ones(3, np.float16)}, T, ("top_k", "integers", "float16")),
+    ("top_k bool", {"top_k": True}, T, ("top_k", "integers", "bool")),
+    ("top_k str", {"top_k": "2"}, T, ("top_k", "integers", "<U1")),
+    ("top_k with None", {"top_k": [1, None, 2]}, T, ("top_k", "integers", "object")),
+    ("top_k MaskedArray", {"top_k": np.ma.masked_array([1, 2, 3])}, T, ("top_k", "MaskedArray")),
+    ("top_k shape", {"top_k": [1, 2]}, V, ("top_k", "(2,)", "(3,)")),
+    *(
+        (f"{name} {case}", {name: value}, e, (name, *says))
+        for name in ("top_p", "min_p")
+        for case, value, e, says in (
+            ("negative", -5e-324, V, ("[0, 1]", "-5e-324", "row 0")),
+            ("above 1", np.nextafter(1, 2), V, ("[0, 1]", "1.0000000000000002", "row 0")),
+            ("NaN", NAN, V, ("[0, 1]", "nan", "row 0")),
+            ("inf", INF, V, ("[0, 1]", "inf", "row 0")),
+            ("in row 2", [1.0, 0.0, 1.5], V, ("[0, 1]", "1.5", "row 2")),
+            ("of a sweep", [[0.5], [-0.5]], V, ("-0.5", "row 3")),
+            ("complex", 0.5j, T, ("complex128",)),
+            ("str", "0.5", T, ("<U3",)),
+            ("with None", [0.5, None, 1], T, ("object",)),
+            ("longdouble", np.longdouble(0.5), T, (str(np.dtype(np.longdouble)),)),
+            ("MaskedArray", np.ma.masked_array([0.5] * 3), T, ("MaskedArray",)),
+            ("shape", [0.5, 0.5], V, ("(2,)", "(3,)")),
+        )
+    ),
+    ("temperature_last 1", {"temperature_last": 1}, T, ("temperature_last", "True", "False", "1", "int")),
+    ("temperature_last None", {"temperature_last": None}, T, ("temperature_last", "True", "False", "None")),
+    ("temperature_last array", {"temperature_last": np.array(True)}, T, ("temperature_last", "True", "ndarray")),
+    (
+        "a temperature's row in the batch that top_p makes",
+        {"temperature": [[1.0], [-1.0]], "top_p": [[[0.5] * 3] * 2] * 2},
+        V,
+        ("temperature", "-1.0", "row 3"),
+    ),
+]
+INDEX = [
+    ("shape", [0, 1], V, ("index", "(2,)", "(3,)")),
+    ("scalar", 0, V, ("index", "()", "(3,)")),
+    ("broadcastable", [[0, 1]], V, ("index", "(1, 2)", "(3,)")),
+    ("two axes more", np.zeros((3, 2, 1), int), V, ("index", "(3, 2, 1)", "(3,)")),
+    ("n", [0, 4, 5], V, ("index", "4", "[0, n)", "row 1")),
+    ("negative", [3, 0, -1], V, ("index", "[0, n)", "-1", "row 2")),
+    ("in the second column", [[0, 1], [1, 7], [-1, 1]], V, ("index", "[0, n)", "7", "row 1")),
+    ("beyond int64", np.array([0, 1, 2**64 - 1], np.uint64), V, ("index", str(2**64 - 1), "row 2")),
+    ("float", [0.0, 1.0, 2.0], T, ("index", "integers", "float64")),
+    ("bool", [True, False, True], T, ("index", "integers", "bool")),
+    ("None", None, T, ("index", "integers", "object")),
+    ("MaskedArray", np.ma.masked_array([0, 1, 2]), T, ("index", "MaskedArray")),
+]
+K = [
+    ("negative", -1, V, ("k", "[0, n]", "n = 4", "-1")),
+    ("n + 1", 5, V, ("k", "[0, n]", "n = 4", "5")),
+    ("float", 2.0, T, ("k", "integer", "2.0", "float")),
+    ("None", None, T, ("k", "integer", "None")),
+    ("one a row", [1, 2, 3], T, ("k", "integer", "list")),
+]
+REPLACE = [
+    ("1", {"replace": 1}, T, ("replace", "True", "False", "1", "int")),
+    ("None", {"replace": None}, T, ("replace", "True", "False", "None")),
+    ("str", {"replace": "no"}, T, ("replace", "True", "False", "'no'", "str")),
+]
+ONCE = {"replace": False, "rng": 1}
+ONCE_ROWS = [
+    ("more draws than categories", X, {"num_samples": 5}, ("row 0", "fewer", "5", "on_invalid")),
+    ("in row 2", with_invalid((2, 0), -INF), {"num_samples": 4}, ("row 2", "fewer", "4", "on_invalid")),
+    ("NaN before fewer", with_invalid((1, 0), NAN), {"num_samples": 4}, ("row 1", "NaN", "on_invalid")),
+    ("NaN and one draw", with_invalid((1, 0), NAN), {}, ("row 1", "NaN", "on_invalid")),
+    ("only -inf", with_invalid(1, -INF), {"num_samples": 2}, ("row 1", "-inf", "on_invalid")),
+    ("more than top_k keeps", X, {"num_samples": 3, "top_k": [0, 3, 2]}, ("row 2", "fewer", "3")),
+    ("two draws of a greedy row", X, {"num_samples": 2, "temperature": [1, 0, 1.0]}, ("row 1", "fewer", "2")),
+]
+WEIGHTS_ROWS = [
+    ("NaN", [[1.0, 2], [1, NAN], [NAN, -1]], {}, ("row 1", "NaN", "on_invalid")),
+    ("negative", [[1.0, 2], [1, -0.5]], {}, ("row 1", "negative", "-0.5", "on_invalid")),
+    ("negative integer", [[1, -2]], {}, ("row 0", "negative", "-2", "on_invalid")),
+    ("infinite", [[1.0, 2], [1, 2], [1, INF]], {}, ("row 2", "infinite", "on_invalid")),
+    ("all 0", [[1.0, 2], [0, 0]], {}, ("row 1", "0", "on_invalid")),
+    ("fewer than asked for", [[1.0, 2], [1, 0]], {"replace": False, "num_samples": 2}, ("row 1", "fewer", "2")),
+    ("no categories", np.empty((3, 0)), {}, ("no categories", "n = 0", "weights")),
+]
 TABLE = [
-    *(Bad(f"logits {name}", ALL, (x,), {}, e, says) for name, x, e, says in LOGITS),
-    *(Bad(f"temperature {name}", ALL, (X, t), {}, e, says) for name, t, e, says in TEMPERATURES),
-    *(Bad(f"axis {name}", ALL, (X,), {"axis": axis}, e, says) for name, axis, e, says in AXES),
+    *(Bad(f"logits {name}", OF_LOGITS, (x,), {}, e, says) for name, x, e, says in LOGITS),
+    *(Bad(f"weights {name}", WEIGHTS, (x,), {}, e, ("weights", *says[1:])) for name, x, e, says in LOGITS),
+    *(Bad(f"temperature {name}", OF_LOGITS, (X, t), {}, e, says) for name, t, e, says in TEMPERATURES),
+    *(Bad(name, (*FILTERED, "log_prob"), (X,), options, e, says) for name, options, e, says in FILTERS),
+    *(Bad(f"axis {name}", EVERY[:-1], (X,), {"axis": axis}, e, says) for name, axis, e, says in AXES),
     *(Bad(f"out {name}", TWO, (X,), {"out": out}, e, says) for name, out, e, says in OUTS),
-    *(Bad(f"workers {name}", ALL, (X,), {"workers": n}, e, says) for name, n, e, says in WORKERS),
+    *(Bad(f"workers {name}", EVERY[:-1], (X,), {"workers": n}, e, says) for name, n, e, says in WORKERS),
     *(Bad(f"u {name}", DRAW, (X,), {"u": u}, e, says) for name, u, e, says in U),
     *(Bad(f"rng {name}", DRAW, (X,), {"rng": rng}, e, says) for name, rng, e, says in RNG),
     *(Bad(f"rng {name}", ("uniforms",), (rng, 3), {}, e, says) for name, rng, e, says in RNG),
     *(Bad(name, DRAW, (X,), options, e, says) for name, options, e, says in OTHER),
-    *(Bad(name, DRAW, (x,), {"rng": 1, **options}, V, says) for name, x, options, says in ROWS),
+    *(Bad(f"replace {name}", DRAW, (X,), options, e, says) for name, options, e, says in REPLACE),
+    *(Bad(name, ("sample",), (x,), {"rng": 1, **options}, V, says) for name, x, options, says in ROWS),
+    *(Bad(name, ("sample",), (x,), {**ONCE, **options}, V, says) for name, x, options, says in ONCE_ROWS),
+    *(Bad(name, WEIGHTS, (w,), {"rng": 1, **options}, V, says) for name, w, options, says in WEIGHTS_ROWS),
+    *(Bad(f"index {name}", ("log_prob",), (X, index), {}, e, says) for name, index, e, says in INDEX),
+    *(Bad(f"k {name}", ("top_log_probs",), (X, k), {}, e, says) for name, k, e, says in K),
     *(Bad(name, ("uniforms",), arguments, options, e, says) for name, arguments, options, e, says in UNIFORMS),
 ]
-CALLS = [(bad, function) for bad in TABLE for function in bad.functions]
+
+
+def between(bad, function):
+    """The same bad call of a function that takes more between logits and temperature."""
+    if function not in BETWEEN or bad.functions == (function,):
+        return bad
+    logits, *rest = bad.arguments
+    return bad._replace(arguments=(logits, *BETWEEN[function], *rest))
+
+
+CALLS = [(between(bad, function), function) for bad in TABLE for function in bad.functions]

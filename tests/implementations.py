@@ -16,7 +16,10 @@ import numpy as np
 import tempsoft
 import tempsoft.reference
 
-FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "sample", "uniforms")
+FUNCTIONS = (
+    "softmax", "log_softmax", "logsumexp", "log_prob", "top_log_probs", "entropy", "support",
+    "sample", "sample_weights", "uniforms",
+)  # fmt: skip
 
 # A module that is there and does not import is an error, never a reason to test less.
 KERNELS = importlib.import_module("tempsoft._kernels") if importlib.util.find_spec("tempsoft._kernels") else None
@@ -33,7 +36,8 @@ class Implementation:
         self._elsewhere = {}
         module = tempsoft.reference if self.is_reference else tempsoft
         for function in FUNCTIONS:
-            setattr(self, function, self._watched(getattr(module, function)))
+            found = getattr(module, function, None)
+            setattr(self, function, found and self._watched(found))
 
     def __repr__(self):
         return self.name
