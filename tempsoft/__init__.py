@@ -4,18 +4,24 @@ from typing import Any as _Any
 
 from . import reference
 from ._version import __version__
-from .probabilities import log_softmax, logsumexp, softmax
-from .sampling import sample, uniforms
+from .probabilities import entropy, log_prob, log_softmax, logsumexp, softmax, support, top_log_probs
+from .random import uniforms
+from .sampling import sample, sample_weights
 from .workers import set_workers
 
 __all__ = [
     "capabilities",
+    "entropy",
+    "log_prob",
     "log_softmax",
     "logsumexp",
     "reference",
     "sample",
+    "sample_weights",
     "set_workers",
     "softmax",
+    "support",
+    "top_log_probs",
     "uniforms",
 ]
 

@@ -9,8 +9,9 @@ import numpy
 
 cimport numpy as np
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport intptr_t, uint64_t
+from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.stdlib cimport free
+from libc.string cimport memset
 
 from numpy.random cimport bitgen_t
 
@@ -34,20 +35,35 @@ cdef extern from "kernel/plan.h" nogil:
         intptr_t n_rows, n_categories, n_draws
         ts_vector logits, out, u, index, log_prob
         const char *temperature
-        intptr_t logits_step, temperature_step, out_step, u_step, index_step, log_prob_step
+        const char *top_k
+        const char *top_p
+        const char *min_p
+        const char *options
+        intptr_t logits_step, out_step, u_step, index_step, log_prob_step
+        intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step
+
+    ctypedef enum ts_option:
+        TS_TEMPERATURE_LAST
+        TS_WITHOUT_REPLACEMENT
+        TS_WEIGHTS
 
     ctypedef enum ts_function:
         TS_SOFTMAX
         TS_LOG_SOFTMAX
         TS_LOGSUMEXP
+        TS_ENTROPY
+        TS_SUPPORT
+        TS_LOG_PROB
+        TS_BEST
         TS_DRAW
+        TS_N_FUNCTIONS
 
     ctypedef struct ts_kernels:
         const char *name
-        void (*functions[4][2])(const ts_rows *rows, double *scratch) noexcept nogil
+        void (*functions[8][2])(const ts_rows *rows, double *scratch) noexcept nogil
         uint64_t *n_calls
 
-    size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws)
+    size_t ts_scratch_doubles(ts_function which, const ts_rows *rows)
     const ts_kernels *ts_kernels_at(int i)
     int ts_is_supported(const ts_kernels *kernels)
     const ts_kernels *ts_active
@@ -58,7 +74,8 @@ cdef extern from "kernel/scratch.h" nogil:
     int ts_fail_allocations
 
 cdef extern from "kernel/philox.h" nogil:
-    void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, intptr_t n_columns, double *out)
+    void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                     double *out)
 
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
@@ -70,7 +87,7 @@ cdef void run(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
     """Call the kernel with the scratch memory it needs; without memory, leave it to `ts_take_out_of_memory`."""
     cdef double stack[STACK_DOUBLES]
     cdef double *memory = stack
-    cdef size_t n_doubles = ts_scratch_doubles(rows.n_categories, rows.n_draws)
+    cdef size_t n_doubles = ts_scratch_doubles(which, rows)
     if n_doubles > STACK_DOUBLES:
         memory = ts_allocate(n_doubles)
         if memory == NULL:
@@ -81,92 +98,115 @@ cdef void run(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
 
 
 # ---- gufuncs -------------------------------------------------------------------------------------------------------
+#
+# The operands are logits; then, with filters, temperature, top_k, top_p, min_p and options, or temperature alone; then
+# what there is one of for each draw; then the results.
 
 ctypedef struct loop_kind:
     ts_function which
-    bint is_double, has_log_prob
-    ts_type logits, out
+    bint is_double, has_filters
+    int n_operands, n_results
+    ts_type logits, result  # the last result
 
 
-cdef void map_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
-    """(n),()->(n) and (n),()->(): logits, temperature -> out"""
+cdef inline bint are_off(const ts_rows *rows) noexcept nogil:
+    """Whether the filters and options of the first row do nothing."""
+    return ((<const int64_t *>rows.top_k)[0] <= 0 and (<const double *>rows.top_p)[0] >= 1
+            and (<const double *>rows.min_p)[0] <= 0 and (<const int64_t *>rows.options)[0] & ~TS_TEMPERATURE_LAST == 0)
+
+
+cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
     cdef loop_kind *kind = <loop_kind *>data
+    cdef int first_result = kind.n_operands, last = kind.n_operands + kind.n_results - 1, at = last + 1, parameters = 2
     cdef ts_rows rows
-    rows.n_rows, rows.n_categories, rows.n_draws = dimensions[0], dimensions[1], 0
-    rows.logits = ts_vector(args[0], steps[3], kind.logits)
-    rows.temperature = args[1]
-    rows.out = ts_vector(args[2], 0 if kind.which == TS_LOGSUMEXP else steps[4], kind.out)
-    rows.logits_step, rows.temperature_step, rows.out_step = steps[0], steps[1], steps[2]
+    memset(&rows, 0, sizeof(rows))
+    rows.n_rows, rows.n_categories = dimensions[0], dimensions[1]
+    rows.logits, rows.logits_step = ts_vector(args[0], steps[at], kind.logits), steps[0]
+    rows.temperature, rows.temperature_step = args[1], steps[1]
+    if kind.has_filters:
+        rows.top_k, rows.top_k_step = args[2], steps[2]
+        rows.top_p, rows.top_p_step = args[3], steps[3]
+        rows.min_p, rows.min_p_step = args[4], steps[4]
+        rows.options, rows.options_step = args[5], steps[5]
+        parameters = 6
+        if not (rows.top_k_step or rows.top_p_step or rows.min_p_step or rows.options_step) and are_off(&rows):
+            rows.top_k = NULL  # the kernels' way to know before they look at a row
+    at += 1
+    if kind.which == TS_SOFTMAX or kind.which == TS_LOG_SOFTMAX:
+        rows.out, rows.out_step = ts_vector(args[last], steps[at], kind.result), steps[last]
+    elif kind.which == TS_LOGSUMEXP or kind.which == TS_ENTROPY:
+        rows.out, rows.out_step = ts_vector(args[last], 0, kind.result), steps[last]
+    elif kind.which == TS_SUPPORT:
+        rows.index, rows.index_step = ts_vector(args[first_result], 0, TS_F64), steps[first_result]
+        rows.out, rows.out_step = ts_vector(args[last], 0, kind.result), steps[last]
+    else:
+        rows.n_draws = dimensions[2]
+        if kind.which == TS_DRAW:
+            rows.u, rows.u_step = ts_vector(args[parameters], steps[at], TS_F64), steps[parameters]
+            at += 1
+        if kind.which == TS_LOG_PROB:
+            first_result = parameters  # where the index is
+        rows.index, rows.index_step = ts_vector(args[first_result], steps[at], TS_F64), steps[first_result]
+        if kind.which == TS_LOG_PROB or kind.n_results == 2:
+            rows.log_prob, rows.log_prob_step = ts_vector(args[last], steps[at + 1], kind.result), steps[last]
     run(kind.which, kind.is_double, &rows)
 
 
-cdef void draw_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
-    """(n),(),(m)->(m) and (n),(),(m)->(m),(m): logits, temperature, u -> index, log-probability"""
-    cdef loop_kind *kind = <loop_kind *>data
-    cdef int n_args = 5 if kind.has_log_prob else 4
-    cdef ts_rows rows
-    rows.n_rows, rows.n_categories, rows.n_draws = dimensions[0], dimensions[1], dimensions[2]
-    rows.logits = ts_vector(args[0], steps[n_args], kind.logits)
-    rows.temperature = args[1]
-    rows.u = ts_vector(args[2], steps[n_args + 1], TS_F64)
-    rows.index = ts_vector(args[3], steps[n_args + 2], TS_F64)
-    rows.log_prob = ts_vector(NULL, 0, kind.out)
-    rows.logits_step, rows.temperature_step, rows.u_step, rows.index_step = steps[0], steps[1], steps[2], steps[3]
-    if kind.has_log_prob:
-        rows.log_prob = ts_vector(args[4], steps[n_args + 3], kind.out)
-        rows.log_prob_step = steps[4]
-    run(TS_DRAW, kind.is_double, &rows)
-
-
 # A gufunc keeps pointers to these for the life of the process.
-cdef enum: MAX_LOOPS = 32
+cdef enum: MAX_LOOPS = 64
 cdef loop_kind kinds[MAX_LOOPS]
 cdef void *kind_pointers[MAX_LOOPS]
 cdef np.PyUFuncGenericFunction loops[MAX_LOOPS]
-cdef char loop_types[MAX_LOOPS * 5]
+cdef char loop_types[MAX_LOOPS * 10]
 cdef int n_loops = 0, n_loop_types = 0
 
 # dtype character: type in the kernels, whether the arithmetic is float64. "H", uint16, carries bfloat16.
 _TYPES = {"e": (TS_F16, False), "H": (TS_BF16, False), "f": (TS_F32, False), "d": (TS_F64, True)}
+_INT = numpy.dtype(numpy.int64).char
+_FILTERS = "d" + _INT + "dd" + _INT
+_names = []  # a gufunc keeps a pointer to its name
 
 
-cdef object make_gufunc(bytes name, ts_function which, list signatures, bytes core):
-    """A gufunc with a loop for each signature such as ("fd", "f")."""
+cdef object make_gufunc(str name, ts_function which, str core, str operands, list results, bint has_filters=True):
+    """A gufunc with loops of these dtype characters: `operands` past the logits and the parameters, and of the results
+    for each dtype of logits, in `results` as pairs."""
     global n_loops, n_loop_types
     cdef int first = n_loops, first_type = n_loop_types
-    cdef loop_kind *kind
-    for operands, results in signatures:
+    cdef loop_kind *kind = &kinds[n_loops]
+    parameters = _FILTERS if has_filters else "d"
+    for logits, result in results:
         kind = &kinds[n_loops]
-        kind.which = which
-        kind.logits, kind.is_double = _TYPES[operands[0]]
-        kind.has_log_prob = which == TS_DRAW and len(results) == 2
-        kind.out = _TYPES[results[len(results) - 1]][0] if which != TS_DRAW or kind.has_log_prob else TS_F64
+        kind.which, kind.has_filters = which, has_filters
+        kind.logits, kind.is_double = _TYPES[logits]
+        kind.n_operands, kind.n_results = 1 + len(parameters) + len(operands), len(result)
+        kind.result = _TYPES[result[len(result) - 1]][0] if result[len(result) - 1] != _INT else TS_F64
         kind_pointers[n_loops] = kind
-        if which == TS_DRAW:
-            loops[n_loops] = <np.PyUFuncGenericFunction>draw_loop
-        else:
-            loops[n_loops] = <np.PyUFuncGenericFunction>map_loop
-        for character in operands + results:
+        loops[n_loops] = <np.PyUFuncGenericFunction>any_loop
+        for character in logits + parameters + operands + result:
             loop_types[n_loop_types] = numpy.dtype(character).num
             n_loop_types += 1
         n_loops += 1
-    _kept_alive.append((name, core))
+    signature = "(n)," + ",".join(["()"] * len(parameters)) + core
+    kept = name.encode(), signature.encode()
+    _names.append(kept)
     return np.PyUFunc_FromFuncAndDataAndSignature(
-        &loops[first], &kind_pointers[first], &loop_types[first_type], len(signatures), len(operands), len(results),
-        np.PyUFunc_None, name, b"", 0, core)
+        &loops[first], &kind_pointers[first], &loop_types[first_type], len(results), kind.n_operands, kind.n_results,
+        np.PyUFunc_None, kept[0], b"", 0, kept[1])
 
 
-_kept_alive = []
-_INDEX = numpy.dtype(numpy.int64).char
-_MAPS = [("ed", "e"), ("ed", "f"), ("Hd", "H"), ("Hd", "f"), ("fd", "f"), ("dd", "d")]
-_REDUCTIONS = [("ed", "f"), ("Hd", "f"), ("fd", "f"), ("dd", "d")]
-_DRAWS = [("edd", _INDEX), ("Hdd", _INDEX), ("fdd", _INDEX), ("ddd", _INDEX)]
-_DRAWS_WITH = [("edd", _INDEX + "f"), ("Hdd", _INDEX + "f"), ("fdd", _INDEX + "f"), ("ddd", _INDEX + "d")]
-softmax = make_gufunc(b"softmax", TS_SOFTMAX, _MAPS, b"(n),()->(n)")
-log_softmax = make_gufunc(b"log_softmax", TS_LOG_SOFTMAX, _MAPS, b"(n),()->(n)")
-logsumexp = make_gufunc(b"logsumexp", TS_LOGSUMEXP, _REDUCTIONS, b"(n),()->()")
-draw = make_gufunc(b"draw", TS_DRAW, _DRAWS, b"(n),(),(m)->(m)")
-draw_with_log_prob = make_gufunc(b"draw_with_log_prob", TS_DRAW, _DRAWS_WITH, b"(n),(),(m)->(m),(m)")
+_MAPS = [("e", "e"), ("e", "f"), ("H", "H"), ("H", "f"), ("f", "f"), ("d", "d")]
+_REDUCTIONS = [("e", "f"), ("H", "f"), ("f", "f"), ("d", "d")]
+_DRAWS = [(logits, _INT) for logits, result in _REDUCTIONS]
+_PAIRS = [(logits, _INT + result) for logits, result in _REDUCTIONS]
+softmax = make_gufunc("softmax", TS_SOFTMAX, "->(n)", "", _MAPS)
+log_softmax = make_gufunc("log_softmax", TS_LOG_SOFTMAX, "->(n)", "", _MAPS)
+logsumexp = make_gufunc("logsumexp", TS_LOGSUMEXP, "->()", "", _REDUCTIONS, has_filters=False)
+entropy = make_gufunc("entropy", TS_ENTROPY, "->()", "", _REDUCTIONS)
+support = make_gufunc("support", TS_SUPPORT, "->(),()", "", _PAIRS)
+log_prob = make_gufunc("log_prob", TS_LOG_PROB, ",(m)->(m)", _INT, _REDUCTIONS)
+best = make_gufunc("best", TS_BEST, "->(k),(k)", "", _PAIRS, has_filters=False)
+draw = make_gufunc("draw", TS_DRAW, ",(m)->(m)", "d", _DRAWS)
+draw_with_log_prob = make_gufunc("draw_with_log_prob", TS_DRAW, ",(m)->(m),(m)", "d", _PAIRS)
 
 
 def call(gufunc, operands, out, signature):
@@ -207,6 +247,7 @@ cdef object run_direct(
     cdef bint is_double = np.PyArray_TYPE(logits) == np.NPY_DOUBLE
     cdef ts_type number = TS_F64 if is_double else TS_F32
     cdef intptr_t size = 8 if is_double else 4
+    memset(&rows, 0, sizeof(rows))
     rows.n_categories = np.PyArray_DIM(logits, np.PyArray_NDIM(logits) - 1)
     rows.n_rows = np.PyArray_SIZE(logits) // rows.n_categories
     rows.n_draws = n_draws
@@ -217,7 +258,6 @@ cdef object run_direct(
         rows.u = ts_vector(<char *>u, 8, TS_F64)
         rows.index = ts_vector(np.PyArray_BYTES(out), 8, TS_F64)
         rows.u_step = rows.index_step = 8 * rows.n_draws
-        rows.log_prob = ts_vector(NULL, 0, number)
     else:
         rows.out = ts_vector(np.PyArray_BYTES(out), 0 if which == TS_LOGSUMEXP else size, number)
         rows.out_step = size if which == TS_LOGSUMEXP else rows.logits_step
@@ -298,7 +338,7 @@ def sample_direct(logits, temperature, uint64_t seed):
     if n_rows > FEW:
         numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
         u = <double *>np.PyArray_DATA(numbers)
-    ts_uniforms(seed, 0, n_rows, 1, u)
+    ts_uniforms(seed, 0, n_rows, 0, 1, u)
     run_direct(TS_DRAW, array, &t, u, 1, out)
     for i in range(n_rows):
         if indices[i] < 0:
@@ -308,13 +348,13 @@ def sample_direct(logits, temperature, uint64_t seed):
 
 # ---- uniforms ------------------------------------------------------------------------------------------------------
 
-def uniforms(uint64_t seed, uint64_t first_row, np.npy_intp n_rows, np.npy_intp n_columns):
-    """Numbers first_row ... first_row + n_rows of the Philox streams of keys (seed, 0 ... n_columns - 1)."""
+def uniforms(uint64_t seed, uint64_t first_row, np.npy_intp n_rows, uint64_t first_column, np.npy_intp n_columns):
+    """Numbers first_row ... first_row + n_rows of the Philox streams of keys (seed, first_column ...)."""
     cdef np.npy_intp[2] shape = [n_rows, n_columns]
     cdef np.ndarray out = np.PyArray_EMPTY(2, shape, np.NPY_DOUBLE, 0)
     cdef double *numbers = <double *>np.PyArray_DATA(out)
     with nogil:
-        ts_uniforms(seed, first_row, n_rows, n_columns, numbers)
+        ts_uniforms(seed, first_row, n_rows, first_column, n_columns, numbers)
     return out
 
 
@@ -323,6 +363,11 @@ def next_uint64(bit_generator):
     cdef bitgen_t *generator = <bitgen_t *>PyCapsule_GetPointer(bit_generator.capsule, "BitGenerator")
     with bit_generator.lock:
         return generator.next_uint64(generator.state)
+
+
+TEMPERATURE_LAST = <int>TS_TEMPERATURE_LAST
+WITHOUT_REPLACEMENT = <int>TS_WITHOUT_REPLACEMENT
+WEIGHTS = <int>TS_WEIGHTS
 
 
 # ---- instruction sets ----------------------------------------------------------------------------------------------

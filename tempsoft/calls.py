@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from .arguments import Rows
+from .arguments import Filters, Rows
 from .workers import Index, for_each_slice
 
 # operands past logits and temperature, for the slice of this index, first row and batch shape
@@ -22,11 +22,13 @@ Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
 def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: int) -> None:
     """`gufunc` of every row into `target`, whose categories, if it has them, are last."""
     rows = broadcast(rows)
-    logits, temperature = rows.logits, rows.temperature
-    if np.may_share_memory(logits, target) and not _is_same(logits, target):
-        rows = rows._replace(logits=logits.copy())
-    if np.may_share_memory(temperature, target):
-        rows = rows._replace(temperature=temperature.copy())
+    if np.may_share_memory(rows.logits, target) and not _is_same(rows.logits, target):
+        rows = rows._replace(logits=rows.logits.copy())
+    rows = rows._replace(temperature=_apart(rows.temperature, target))
+    if rows.filters is not None:
+        top_k, top_p, min_p, last = rows.filters
+        apart = (_apart(top_k, target), _apart(top_p, target), _apart(min_p, target))
+        rows = rows._replace(filters=Filters(*apart, last))
     wider = rows.working == np.float32 and target.dtype.type is not rows.dtype.type
     run(gufunc, rows, (target,), "f" if wider else character(target.dtype), workers)
 
@@ -38,12 +40,14 @@ def run(
     results: str,
     workers: int,
     extra: Extra | None = None,
-    numbers_per_row: int = 0,
+    options: int = 0,
 ) -> None:
     """`gufunc` over slices of broadcast rows into `outputs`, with the loop that gives dtype characters `results`."""
     outputs = tuple(_bits(array) for array in outputs)
     operand = character(rows.dtype)
     is_plain = rows.logits.dtype == rows.dtype and rows.logits.flags.aligned
+    parameters = _parameters(rows, options) if gufunc.nin > 2 else (rows.temperature,)
+    types = operand + "".join(array.dtype.char for array in parameters)
 
     def task(index: Index, first_row: int) -> None:
         index = (*index, ...)  # always a view, of a 0-d array too
@@ -51,19 +55,50 @@ def run(
         if not is_plain:
             part = part.astype(rows.dtype)  # a copy of the slice that is aligned, native and floating
         others = extra(index, first_row, part.shape[:-1]) if extra else ()
-        signature = f"{operand}d{'d' * len(others)}->{results}"
+        signature = f"{types}{''.join(array.dtype.char for array in others)}->{results}"
         parts = tuple(array[index] for array in outputs)
-        _kernels.call(gufunc, (_bits(part), rows.temperature[index], *others), parts, signature)
+        per_row = tuple(array if array.ndim == 0 else array[index] for array in parameters)
+        _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature)
 
-    for_each_slice(task, rows.batch_shape, max(rows.n_categories, numbers_per_row), workers)
+    # of the draws or categories of a row, the more numerous
+    numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
+    for_each_slice(task, rows.batch_shape, numbers_per_row, workers)
+
+
+def given(array: np.ndarray) -> Extra:
+    """An operand of the batch shape + (draws,), slice by slice."""
+    return lambda index, first_row, batch_shape: (array[index],)
+
+
+_OFF = (np.array(0, np.int64), np.array(1.0), np.array(0.0))
+
+
+def _parameters(rows: Rows, options: int) -> tuple[np.ndarray, ...]:
+    """Temperature, top_k, top_p, min_p and options, each of the batch shape or 0-d."""
+    if rows.filters is None:
+        return (rows.temperature, *_OFF, np.array(options, np.int64))
+    top_k, top_p, min_p, last = rows.filters
+    return rows.temperature, top_k, top_p, min_p, np.array(options | _kernels.TEMPERATURE_LAST * last, np.int64)
+
+
+def _apart(parameter: np.ndarray, target: np.ndarray) -> np.ndarray:
+    return parameter.copy() if np.may_share_memory(parameter, target) else parameter
 
 
 def broadcast(rows: Rows) -> Rows:
-    """The same with logits of the batch shape + (n,) and temperatures of the batch shape, as views."""
+    """The same with logits of the batch shape + (n,) and parameters of the batch shape or 0-d, as views."""
     if rows.logits.shape[:-1] != rows.batch_shape:
         logits = np.broadcast_to(rows.logits, (*rows.batch_shape, rows.n_categories))
         rows = rows._replace(logits=logits)
-    return rows._replace(temperature=np.broadcast_to(rows.temperature, rows.batch_shape))
+    if rows.filters is not None:
+        top_k, top_p, min_p, last = rows.filters
+        ours = Filters(_of_batch(top_k, rows), _of_batch(top_p, rows), _of_batch(min_p, rows), last)
+        rows = rows._replace(filters=ours)
+    return rows._replace(temperature=_of_batch(rows.temperature, rows))
+
+
+def _of_batch(parameter: np.ndarray, rows: Rows) -> np.ndarray:
+    return parameter if parameter.ndim == 0 else np.broadcast_to(parameter, rows.batch_shape)
 
 
 def character(dtype: np.dtype[Any]) -> str:

@@ -1,4 +1,4 @@
-"""softmax, log_softmax and logsumexp: checks, axis, slices, and a call of a kernel. No arithmetic on logits."""
+"""softmax and what is read off it: checks, axis, slices, and a call of a kernel. No arithmetic on logits."""
 
 from __future__ import annotations
 
@@ -7,11 +7,22 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import map_rows
+from .calls import broadcast, character, given, map_rows, run
 from .workers import SLICE_SIZE, SMALLEST_SHARED, resolve
 
 
-def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
+def softmax(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    out: Any = None,
+    workers: Any = None,
+) -> Any:
     """Probabilities ``exp(logits / temperature) / sum(exp(logits / temperature))`` over one axis.
 
     Parameters
@@ -23,6 +34,16 @@ def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = N
         Divides the logits; in their units, >= 0. An array broadcasts with the batch shape (the logits' shape without
         `axis`) and may enlarge it: one of shape (K, 1) over logits of shape (B, n) gives a sweep of shape (K, B, n).
         0 puts all on the first of the largest logits, inf gives every logit above -inf an equal share.
+    top_k : array_like of int, optional
+        Keep the k largest logits, of equal ones those of lower index; None, 0 and -1 keep all. This and what follows
+        broadcast as the temperature does; every category that is not kept has probability 0.
+    top_p : array_like, optional
+        In [0, 1]: keep the fewest of the largest whose probabilities, after `top_k`, add up to top_p; at least one.
+        None and 1 keep all.
+    min_p : array_like, optional
+        In [0, 1]: keep the categories of probability >= min_p times the largest. None and 0 keep all.
+    temperature_last : bool, optional
+        Have the filters look at the distribution of temperature 1, and apply the temperature to what they leave.
     axis : int, optional
         The categories. A negative axis counts from the end in the result as well.
     out : ndarray, optional
@@ -39,9 +60,11 @@ def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = N
     Raises
     ------
     ValueError
-        A temperature that is negative or NaN (naming the row), shapes that do not broadcast, an `out` of another shape.
+        A temperature that is negative or NaN, a filter out of its range (naming the row), shapes that do not broadcast,
+        an `out` of another shape.
     TypeError
-        Complex, object, str, longdouble or masked logits; an `out` that is no ndarray or of a narrower dtype.
+        Complex, object, str, longdouble or masked logits; a `top_k` that is not of integers; an `out` that is no
+        ndarray or of a narrower dtype.
     numpy.exceptions.AxisError
         `axis` is not an axis of the logits.
 
@@ -64,19 +87,32 @@ def softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = N
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    if workers is None and type(axis) is int and axis == -1:
-        result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED)
+    if top_k is None and top_p is None and min_p is None and temperature_last is False and _is_last(axis):
+        largest = _largest_direct(workers)
+        result = _kernels.softmax_direct(logits, temperature, out, largest) if largest else None
         if result is not None:
             return result
-    return _map(_kernels.softmax, _kernels.softmax_direct, logits, temperature, axis, out, workers)
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    return _map(_kernels.softmax, rows, axis, out, workers)
 
 
-def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any = None, workers: Any = None) -> Any:
+def log_softmax(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    out: Any = None,
+    workers: Any = None,
+) -> Any:
     """Log-probabilities, ``logits / temperature - logsumexp(logits / temperature)``, over one axis.
 
     Parameters
     ----------
-    logits, temperature, axis, out, workers
+    logits, temperature, top_k, top_p, min_p, temperature_last, axis, out, workers
         As in `softmax`.
 
     Returns
@@ -102,11 +138,13 @@ def log_softmax(logits: Any, temperature: Any = 1.0, *, axis: int = -1, out: Any
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    if workers is None and type(axis) is int and axis == -1:
-        result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED)
+    if top_k is None and top_p is None and min_p is None and temperature_last is False and _is_last(axis):
+        largest = _largest_direct(workers)
+        result = _kernels.log_softmax_direct(logits, temperature, out, largest) if largest else None
         if result is not None:
             return result
-    return _map(_kernels.log_softmax, _kernels.log_softmax_direct, logits, temperature, axis, out, workers)
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    return _map(_kernels.log_softmax, rows, axis, out, workers)
 
 
 def logsumexp(
@@ -144,8 +182,9 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if workers is None and not keepdims and type(axis) is int and axis == -1:
-        result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED)
+    if not keepdims and _is_last(axis):
+        largest = _largest_direct(workers)
+        result = _kernels.logsumexp_direct(logits, temperature, largest) if largest else None
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis)
@@ -155,12 +194,219 @@ def logsumexp(
     return np.expand_dims(values, axis) if keepdims else values[()]
 
 
-def _map(gufunc: np.ufunc, direct: Any, logits: Any, temperature: Any, axis: Any, out: Any, workers: Any) -> np.ndarray:
-    if workers is None and type(axis) is int and axis == -1 and resolve(None) == 1:  # one slice, one worker
-        result: np.ndarray | None = direct(logits, temperature, out, SLICE_SIZE)
-        if result is not None:
-            return result
+def log_prob(
+    logits: Any,
+    index: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    workers: Any = None,
+) -> Any:
+    """Log-probabilities of chosen categories: the entries of `log_softmax` at `index`, without the others.
+
+    Parameters
+    ----------
+    logits, temperature, top_k, top_p, min_p, temperature_last, axis, workers
+        As in `softmax`.
+    index : array_like of int
+        The categories, in 0 ... n - 1: one a row, of the batch shape, or several, of batch shape + (m,).
+
+    Returns
+    -------
+    ndarray or scalar
+        Of the shape of `index`; float64 for float64 and integer logits, float32 for the rest. -inf for what the filters
+        removed; NaN in a row without a distribution.
+
+    Raises
+    ------
+    ValueError
+        As in `softmax`; an index outside 0 ... n - 1 (naming the row) or of another shape.
+    TypeError
+        As in `softmax`; an index that is not of integers.
+
+    Notes
+    -----
+    The score of a sequence of tokens is the sum of these. An index is not wrapped: -1 is an error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempsoft
+    >>> logits = np.array([2.0, 1.0, 0.5, 0.1])
+    >>> tempsoft.log_prob(logits, [0, 3], top_k=2).round(3)
+    array([-0.313,   -inf])
+    """
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    indices, has_axis = arguments.token_index(index, rows.batch_shape, rows.n_categories)
+    values = np.empty(indices.shape, rows.working)
+    n_workers = resolve(workers)
+    run(_kernels.log_prob, broadcast(rows), (values,), character(rows.working), n_workers, given(indices))
+    return values if has_axis else values[..., 0][()]
+
+
+def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1, workers: Any = None) -> Any:
+    """The k most probable categories and their log-probabilities, best first.
+
+    Parameters
+    ----------
+    logits, temperature, axis, workers
+        As in `softmax`.
+    k : int
+        How many, 0 ... n.
+
+    Returns
+    -------
+    log_probs : ndarray
+        Of batch shape + (k,), under the whole distribution; float64 for float64 and integer logits, float32 for the
+        rest.
+    indices : ndarray
+        int64, of the same shape. The order is that of the filters: the larger logit first, then the lower index. Where
+        a row has fewer than k logits above -inf, the rest is -1 with a log-probability of -inf; a row without a
+        distribution is -1 and NaN throughout.
+
+    Raises
+    ------
+    ValueError
+        As in `softmax`; a k outside 0 ... n.
+    TypeError
+        As in `softmax`; a k that is not an integer.
+
+    Notes
+    -----
+    What the ``top_logprobs`` of an API and a beam search need. The row is not sorted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempsoft
+    >>> log_probs, indices = tempsoft.top_log_probs(np.array([0.5, 2.0, 0.1, 1.0]), 2)
+    >>> indices
+    array([1, 3])
+    >>> log_probs.round(3)
+    array([-0.554, -1.554])
+    """
     rows = arguments.rows(logits, temperature, axis)
+    shape = (*rows.batch_shape, arguments.number_of_best(k, rows.n_categories))
+    indices, values = np.empty(shape, np.int64), np.empty(shape, rows.working)
+    n_workers = resolve(workers)
+    run(_kernels.best, broadcast(rows), (indices, values), indices.dtype.char + character(rows.working), n_workers)
+    return values, indices
+
+
+def entropy(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    workers: Any = None,
+) -> Any:
+    """Entropy of the distribution, ``-sum(p * log(p))``, in nats.
+
+    Parameters
+    ----------
+    logits, temperature, top_k, top_p, min_p, temperature_last, axis, workers
+        As in `softmax`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Of the batch shape; float64 for float64 and integer logits, float32 for the rest. 0 for one possible category,
+        log(m) for m equally probable ones, NaN in a row without a distribution.
+
+    Raises
+    ------
+    ValueError, TypeError, numpy.exceptions.AxisError
+        As in `softmax`.
+
+    Notes
+    -----
+    Shannon, "A mathematical theory of communication" (1948). ``exp(entropy)``, the perplexity, is the number of equally
+    probable categories that would be as uncertain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempsoft
+    >>> print(tempsoft.entropy(np.zeros(8), top_k=4).round(4))
+    1.3863
+    """
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    values = np.empty(rows.batch_shape, rows.working)
+    map_rows(_kernels.entropy, rows, values, resolve(workers))
+    return values[()]
+
+
+def support(
+    logits: Any,
+    temperature: Any = 1.0,
+    *,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: bool = False,
+    axis: int = -1,
+    workers: Any = None,
+) -> Any:
+    """How many categories the filters keep, and what they weigh in the distribution that the filters look at.
+
+    Parameters
+    ----------
+    logits, temperature, top_k, top_p, min_p, temperature_last, axis, workers
+        As in `softmax`.
+
+    Returns
+    -------
+    number : ndarray or scalar
+        int64 of the batch shape: the categories kept; without filters those above -inf. 0 in a row without a
+        distribution.
+    mass : ndarray or scalar
+        Their probability before the filters, at the temperature of the row, or at 1 with `temperature_last`; float64
+        for float64 and integer logits, float32 for the rest. NaN in a row without a distribution.
+
+    Raises
+    ------
+    ValueError, TypeError, numpy.exceptions.AxisError
+        As in `softmax`.
+
+    Notes
+    -----
+    The kept set of top-p is the nucleus of Holtzman et al., "The curious case of neural text degeneration" (2020).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import tempsoft
+    >>> number, mass = tempsoft.support(np.array([2.0, 1.0, 0.5, 0.1]), top_p=0.7)
+    >>> print(number, mass.round(3))
+    2 0.786
+    """
+    rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
+    number, mass = np.empty(rows.batch_shape, np.int64), np.empty(rows.batch_shape, rows.working)
+    types = number.dtype.char + character(rows.working)
+    run(_kernels.support, broadcast(rows), (number, mass), types, resolve(workers))
+    return number[()], mass[()]
+
+
+def _is_last(axis: Any) -> bool:
+    return type(axis) is int and axis == -1
+
+
+def _largest_direct(workers: Any) -> int:
+    """How many logits a call may have that need neither slices nor threads; 0 is none."""
+    if workers is not None:
+        return 0
+    return SLICE_SIZE if resolve(None) == 1 else SMALLEST_SHARED
+
+
+def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:
     n_workers = resolve(workers)
     shape = arguments.with_axis((*rows.batch_shape, rows.n_categories), axis)
     target = arguments.output(out, shape, rows.dtype)

@@ -1,7 +1,7 @@
 /* The entry points: a batch of rows through the row or the column kernels. For REAL, by inclusion. */
 
 /* How a function takes one row, and a tile of columns. */
-typedef void (*R(row_function))(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
+typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                 R(scratch) * s);
 typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 
@@ -12,6 +12,17 @@ static inline ts_vector step_to(const ts_vector *v, intptr_t step, intptr_t i) {
 
 static inline double temperature_of(const ts_rows *rows, intptr_t i) {
     return *(const double *)(rows->temperature + rows->temperature_step * i);
+}
+
+static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
+    ts_knobs knobs = {temperature_of(rows, i), 0, 1, 0, 0};
+    if (rows->top_k) {
+        knobs.top_k = *(const int64_t *)(rows->top_k + rows->top_k_step * i);
+        knobs.top_p = *(const double *)(rows->top_p + rows->top_p_step * i);
+        knobs.min_p = *(const double *)(rows->min_p + rows->min_p_step * i);
+        knobs.options = *(const int64_t *)(rows->options + rows->options_step * i);
+    }
+    return knobs;
 }
 #endif
 
@@ -36,7 +47,8 @@ typedef enum { ONE_BY_ONE, AS_COLUMNS, TRANSPOSED } shape_of_work;
 static shape_of_work R(shape_of)(const ts_rows *rows) {
     const ts_type plain = sizeof(REAL) == 4 ? TS_F32 : TS_F64;
     const intptr_t size = sizeof(REAL);
-    if (rows->logits.type != plain || rows->out.type != plain || rows->n_rows < TILE || rows->n_categories < 1)
+    if (rows->top_k || rows->logits.type != plain || rows->out.type != plain || rows->n_rows < TILE ||
+        rows->n_categories < 1)
         return ONE_BY_ONE;
     if (rows->logits_step == size && rows->out_step == size && rows->n_categories > 1)
         return AS_COLUMNS;
@@ -85,9 +97,20 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
     return 1;
 }
 
-static void R(for_each_row)(const ts_rows *rows, double *memory, R(row_function) of_row, R(tile_function) of_tile) {
-    R(scratch) s = R(scratch_of)(memory, rows->n_categories, 0);
-    const shape_of_work shape = R(shape_of)(rows);
+/* Row i, cut by its knobs. */
+static inline R(source) R(row_of)(const ts_rows *rows, intptr_t i, const ts_knobs *knobs, R(scratch) * s) {
+    const ts_vector numbers = step_to(&rows->logits, rows->logits_step, i);
+    R(source) row = R(whole)(&numbers);
+    if (rows->top_k)
+        R(cut_row)(&row, rows->n_categories, knobs, s);
+    return row;
+}
+
+static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(row_function) of_row,
+                            R(tile_function) of_tile) {
+    const unsigned status = begin_call();
+    R(scratch) s = R(scratch_of)(memory, which, rows);
+    const shape_of_work shape = of_tile ? R(shape_of)(rows) : ONE_BY_ONE;
     intptr_t next_tile = shape == ONE_BY_ONE ? rows->n_rows : 0;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
         if (i == next_tile && rows->n_rows - i >= TILE) {
@@ -97,40 +120,57 @@ static void R(for_each_row)(const ts_rows *rows, double *memory, R(row_function)
                 continue;
             }
         }
-        ts_vector row = step_to(&rows->logits, rows->logits_step, i), out = step_to(&rows->out, rows->out_step, i);
-        of_row(&row, rows->n_categories, temperature_of(rows, i), &out, &s);
+        const ts_knobs knobs = knobs_of(rows, i);
+        const R(source) row = R(row_of)(rows, i, &knobs, &s);
+        const ts_vector out = step_to(&rows->out, rows->out_step, i);
+        of_row(&row, rows->n_categories, &knobs, &out, &s);
     }
+    end_call(status);
 }
 
 static void R(softmax)(const ts_rows *rows, double *scratch) {
-    unsigned status = begin_call();
-    R(for_each_row)(rows, scratch, R(softmax_row), R(softmax_tile));
-    end_call(status);
+    R(for_each_row)(TS_SOFTMAX, rows, scratch, R(softmax_row), R(softmax_tile));
 }
 
 static void R(log_softmax)(const ts_rows *rows, double *scratch) {
-    unsigned status = begin_call();
-    R(for_each_row)(rows, scratch, R(log_softmax_row), R(log_softmax_tile));
-    end_call(status);
+    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch, R(log_softmax_row), R(log_softmax_tile));
 }
 
 static void R(logsumexp)(const ts_rows *rows, double *scratch) {
-    unsigned status = begin_call();
-    R(for_each_row)(rows, scratch, R(logsumexp_row), R(logsumexp_tile));
-    end_call(status);
+    R(for_each_row)(TS_LOGSUMEXP, rows, scratch, R(logsumexp_row), R(logsumexp_tile));
 }
 
-static void R(draw)(const ts_rows *rows, double *scratch) {
-    unsigned status = begin_call();
-    const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
-    R(scratch) s = R(scratch_of)(scratch, rows->n_categories, n_together);
+static void R(entropy)(const ts_rows *rows, double *scratch) {
+    R(for_each_row)(TS_ENTROPY, rows, scratch, R(entropy_row), NULL);
+}
+
+/* Those with an index: support, log_prob, best and draws. */
+static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *memory) {
+    const unsigned status = begin_call();
+    R(scratch) s = R(scratch_of)(memory, which, rows);
+    const intptr_t n = rows->n_categories, m = rows->n_draws;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
-        ts_vector row = step_to(&rows->logits, rows->logits_step, i), u = step_to(&rows->u, rows->u_step, i);
-        ts_vector index = step_to(&rows->index, rows->index_step, i);
-        ts_vector log_prob = rows->log_prob;
-        if (log_prob.data)
-            log_prob = step_to(&log_prob, rows->log_prob_step, i);
-        R(draw_row)(&row, rows->n_categories, temperature_of(rows, i), &u, &index, &log_prob, rows->n_draws, &s);
+        const ts_knobs knobs = knobs_of(rows, i);
+        const R(source) row = R(row_of)(rows, i, &knobs, &s);
+        const R(source) uncut = R(whole)(&row.numbers);
+        const ts_vector index = step_to(&rows->index, rows->index_step, i);
+        ts_vector u = rows->u, log_prob = rows->log_prob, out = rows->out;
+        u.data += u.data ? rows->u_step * i : 0;
+        log_prob.data += log_prob.data ? rows->log_prob_step * i : 0;
+        out.data += out.data ? rows->out_step * i : 0;
+        if (which == TS_SUPPORT)
+            R(support_row)(&uncut, &row, n, &knobs, &index, &out, &s);
+        else if (which == TS_LOG_PROB)
+            R(log_prob_row)(&row, n, &knobs, &index, &log_prob, m, &s);
+        else if (which == TS_BEST)
+            R(best_row)(&row, n, &knobs, &index, &log_prob, m, &s);
+        else
+            R(draw_row)(&row, n, &knobs, &u, &index, &log_prob, m, &s);
     }
     end_call(status);
 }
+
+static void R(support)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_SUPPORT, rows, scratch); }
+static void R(log_prob)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_LOG_PROB, rows, scratch); }
+static void R(best)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_BEST, rows, scratch); }
+static void R(draw)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_DRAW, rows, scratch); }

@@ -18,13 +18,21 @@ typedef struct {
     intptr_t *first_draw;     /* the draws that fall into a block, as lists */
     intptr_t *next_draw;
     double *fraction;
-    tempering k;  /* of the last row; most have the same */
-    REAL *turned; /* short rows, transposed, for batch.h */
-    double *tile; /* for columns.h */
+    tempering k;             /* of the last row; most have the same */
+    REAL *turned;            /* short rows, transposed, for batch.h */
+    double *tile;            /* for columns.h */
+    REAL *chosen;            /* for filters: two blocks of exponentials, */
+    REAL *peaks, *block_max; /* maxima of lanes and blocks, */
+    REAL *window;            /* two windows, */
+    intptr_t room;           /* of so many numbers */
+    double *lists;           /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken;         /* for draws without replacement: a bit an entry */
 } R(scratch);
 
-static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, intptr_t n_draws) {
-    intptr_t n_blocks = (n_categories + TS_BLOCK - 1) / TS_BLOCK;
+static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const ts_rows *rows) {
+    const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
+    const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
+    const intptr_t n_draws = which == TS_DRAW ? n_together : 0;
     R(scratch) s;
     memory += (TS_LINE - (uintptr_t)memory % TS_LINE) / sizeof *memory; /* no vector in two lines of the cache */
     s.k.temperature = NAN;                                              /* none yet; equal to nothing */
@@ -40,6 +48,15 @@ static inline R(scratch) R(scratch_of)(double *memory, intptr_t n_categories, in
     s.fraction = (double *)(s.next_draw + n_draws);
     s.turned = (REAL *)(s.fraction + n_draws);
     s.tile = s.fraction + n_draws + TS_GROUP * TS_TILE_BYTES / sizeof(double);
+    s.lists = s.fraction + n_draws; /* filtered rows are not taken as tiles, so there may be others here */
+    s.taken = (uint64_t *)s.lists;
+    s.chosen = (REAL *)(s.lists + (which == TS_BEST   ? 4 * rows->n_draws
+                                   : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
+                                                      : 0));
+    s.peaks = s.chosen + 2 * TS_BLOCK;
+    s.block_max = s.peaks + TS_GROUP * n_blocks;
+    s.window = s.block_max + n_blocks;
+    s.room = ts_room(rows->n_categories);
     return s;
 }
 
@@ -172,10 +189,19 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
  * the block in L1: one alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can
  * look at (AVX-512). */
 static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, int *exceeds) {
-    const R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
+    R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
     VR largest = V(set1)(0);
-    const dd sum = plan->careful ? R(exp_block_by)(R(exp_careful), x, n, s, &largest, e)
-                                 : R(exp_block_by)(R(exp_fast), x, n, s, &largest, e);
+    dd sum;
+    if (plan->formula == TS_FAST) {
+        sum = R(exp_block_by)(R(exp_fast), x, n, s, &largest, e);
+    } else if (plan->formula == TS_CAREFUL) {
+        sum = R(exp_block_by)(R(exp_careful), x, n, s, &largest, e);
+    } else {
+        const int power = BIAS - (int)exponent;
+        s.a_hi = V(set1)((REAL)ldexp(1, power / 2));
+        s.a_lo = V(set1)((REAL)ldexp(1, power - power / 2));
+        sum = R(exp_block_by)(R(exp_weighed), x, n, s, &largest, e);
+    }
     *exceeds = v_mask_any(V(not_le)(largest, V(set1)(ROUND + HEADROOM)));
     return sum;
 }

@@ -134,6 +134,8 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
         plan.blocks.sum_hi[b] = t->sum_hi[b * TILE + c];
         plan.blocks.sum_lo[b] = t->sum_lo[b * TILE + c];
         plan.exponent = plan.blocks.exponent[b] = t->exponent[b * TILE + c];
+        if (plan.blocks.sum_hi[b] < NOTHING) /* see plan_fast */
+            R(nothing_in)(&plan, b);
         plan.max = max > plan.max ? max : plan.max;
     }
     R(sum_blocks)(&plan);

@@ -79,13 +79,13 @@ static void R(sum_groups)(R(block) * block, REAL *weights, const R(factor) * f) 
         R(sum_groups_by)(block, weights, f, 0);
 }
 
-/* Block b; `e` holds its exponentials or is NULL, and is then made again. */
-static void R(ready_block)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b, REAL *e,
-                           const R(scratch) * s) {
+/* Block b without those that are taken, if there are any; `e` holds its exponentials or is NULL, and is then made again. */
+static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source) * row, intptr_t b, REAL *e,
+                           const uint64_t *taken, const R(scratch) * s) {
     const intptr_t length = block_length(plan, b);
     const int is_ordinary = plan->kind == TS_ORDINARY;
     if (!is_ordinary) {
-        const REAL *x = R(load)(row, b * TS_BLOCK, length, s->block);
+        const REAL *x = R(read)(row, b, length, s->block);
         e = s->weights;
         R(fill_kept)(x, length, R(cut_in_block)(plan, b, x), 1, 0, e);
     } else if (!e) {
@@ -98,6 +98,10 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const ts_vecto
     block->summed = 0;
     for (intptr_t i = length; i < block->n_groups * TS_GROUP; i++)
         e[i] = 0;
+    for (intptr_t g = 0; taken && g < block->n_groups; g++)
+        for (intptr_t i = 0; taken[b * (TS_BLOCK / 64) + g] >> i; i++)
+            if (taken[b * (TS_BLOCK / 64) + g] >> i & 1)
+                e[g * TS_GROUP + i] = 0;
     R(factor) factor;
     if (is_ordinary)
         factor = R(factor_of)(plan, b);
@@ -123,12 +127,12 @@ static intptr_t R(draw_in_block)(R(block) * block, double fraction) {
 
 /* Where block b was chosen but no entry of it is drawable: the next entry that is. There is one: so little weight is only
  * chosen for a fraction of almost 0, ahead of all the rest. */
-static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const ts_vector *row, intptr_t b,
+static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const R(source) * row, intptr_t b,
                               const R(scratch) * s) {
     for (b++; b < plan->n_blocks; b++) {
         if (!R(counts)(plan, b))
             continue;
-        R(ready_block)(block, plan, row, b, NULL, s);
+        R(ready_block)(block, plan, row, b, NULL, NULL, s);
         const intptr_t index = R(draw_in_block)(block, 0.0);
         if (index >= 0)
             return b * TS_BLOCK + index;
@@ -141,7 +145,7 @@ static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
 }
 
 /* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: those of an only block, or NULL. */
-static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vector *u, const ts_vector *index,
+static void R(draw_some)(const ts_plan *plan, const R(source) * row, const ts_vector *u, const ts_vector *index,
                          intptr_t first, intptr_t n, REAL *e, const R(scratch) * s) {
     R(block) block;
     for (intptr_t b = 0; b < plan->n_blocks; b++)
@@ -161,7 +165,7 @@ static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vec
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         if (s->first_draw[b] < 0)
             continue;
-        R(ready_block)(&block, plan, row, b, e, s);
+        R(ready_block)(&block, plan, row, b, e, NULL, s);
         int is_empty = !(block.groups[block.n_groups - 1] > 0);
         intptr_t instead = is_empty ? R(draw_after)(&block, plan, row, b, s) : -1;
         for (intptr_t i = s->first_draw[b]; i >= 0; i = s->next_draw[i]) {
@@ -169,43 +173,4 @@ static void R(draw_some)(const ts_plan *plan, const ts_vector *row, const ts_vec
             R(put_draw)(index, first + i, at < 0 ? instead : b * TS_BLOCK + at);
         }
     }
-}
-
-static void R(put_log_probs)(const ts_plan *plan, const ts_vector *row, const ts_vector *index,
-                             const ts_vector *log_prob, intptr_t n_draws, REAL *buffer) {
-    R(log_scale) scale = {0};
-    double log_share = 0;
-    if (plan->kind == TS_ORDINARY)
-        scale = R(log_scale_of)(plan);
-    else
-        log_share = 0.0 - dd_log((dd){(double)plan->n_kept, 0.0}).hi;
-    for (intptr_t i = 0; i < n_draws; i++) {
-        intptr_t at = (intptr_t)*(const int64_t *)(index->data + i * index->stride);
-        REAL *to = (REAL *)(log_prob->data + i * log_prob->stride);
-        *to = at < 0 ? (REAL)NAN : (REAL)log_share;
-        if (plan->kind == TS_ORDINARY && at >= 0)
-            V(store_up_to)(to, 1, R(log_probability)(V(set1)(*R(load)(row, at, 1, buffer)), &scale));
-    }
-}
-
-static void R(draw_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *u,
-                        const ts_vector *index, const ts_vector *log_prob, intptr_t n_draws, R(scratch) * s) {
-    REAL *keep = n <= TS_BLOCK ? s->weights : NULL;
-    ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, log_prob->data != NULL, keep, s);
-    if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
-        for (intptr_t i = 0; i < n_draws; i++) {
-            R(put_draw)(index, i, -1);
-            if (log_prob->data)
-                *(REAL *)(log_prob->data + i * log_prob->stride) = (REAL)NAN;
-        }
-        return;
-    }
-    double sum = 0.0;
-    for (intptr_t b = 0; b < plan.n_blocks; b++)
-        s->block_cumulative[b] = sum += R(counts)(&plan, b) ? down_by(plan.blocks.sum_hi[b], R(depth)(&plan, b)) : 0;
-    for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
-        R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
-    if (log_prob->data)
-        R(put_log_probs)(&plan, row, index, log_prob, n_draws, s->block);
 }

@@ -15,7 +15,7 @@
 
 /* What the exponentials of a block have in common. */
 typedef struct {
-    VR a_hi, a_lo, round_less_c, lowest; /* fast */
+    VR a_hi, a_lo, round_less_c, lowest; /* fast; of weights, the factor is a_hi a_lo */
     double max;                          /* careful: of the row */
     const tempering *k;
 } R(scale);
@@ -46,6 +46,13 @@ TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, VR *largest) {
     R(exp2)(r, n, p);
     for (int i = 0; i < n; i++)
         x[i] = V(times_two_to)(p[i], n_plus_round[i]);
+}
+
+/* Weights, over 2^c; it takes two powers of two for any weight to be in range. */
+TS_INLINE void R(exp_weighed)(VR *x, int n, const R(scale) * s, VR *largest) {
+    (void)largest;
+    for (int i = 0; i < n; i++)
+        x[i] = V(fma)(V(mul)(x[i], s->a_hi), s->a_lo, V(set1)(0)); /* 0 for -0, which cannot be widened */
 }
 
 #if TS_REAL == 64

@@ -27,12 +27,12 @@ static void R(fill_kept)(const REAL *x, intptr_t n, ts_cut cut, REAL inside, REA
 }
 
 /* Apply the plan's cut: the number kept in each block, and in all. */
-static void R(count_kept)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
+static void R(count_kept)(ts_plan *plan, const R(source) * row, REAL *buffer) {
     intptr_t ties = plan->cut.ties;
     plan->n_kept = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         intptr_t above, equal, length = block_length(plan, b);
-        R(count)(R(load)(row, b * TS_BLOCK, length, buffer), length, plan->cut.threshold, &above, &equal);
+        R(count)(R(read)(row, b, length, buffer), length, plan->cut.threshold, &above, &equal);
         equal = equal < ties ? equal : ties;
         ties -= equal;
         plan->n_kept += above + equal;
@@ -42,13 +42,13 @@ static void R(count_kept)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
 }
 
 /* The plan of a row at a limit. */
-static void R(plan_limit)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
+static void R(plan_limit)(ts_plan *plan, const R(source) * row, REAL *buffer) {
     plan->kind = TS_NAN;
     plan->max = -INFINITY;
     plan->exponent = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         intptr_t length = block_length(plan, b);
-        double max = R(block_max)(R(load)(row, b * TS_BLOCK, length, buffer), length);
+        double max = R(block_max)(R(read)(row, b, length, buffer), length);
         if (isnan(max))
             return;
         plan->max = max > plan->max ? max : plan->max;
@@ -84,11 +84,11 @@ static ts_cut R(cut_in_block)(const ts_plan *plan, intptr_t b, const REAL *x) {
 }
 
 /* `inside` where the cut of a uniform row keeps the entry, `outside` elsewhere. */
-static void R(fill_uniform)(const ts_plan *plan, const ts_vector *row, const ts_vector *out, REAL inside, REAL outside,
+static void R(fill_uniform)(const ts_plan *plan, const R(source) * row, const ts_vector *out, REAL inside, REAL outside,
                             const R(scratch) * s) {
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-        const REAL *x = R(load)(row, start, length, s->block);
+        const REAL *x = R(read)(row, b, length, s->block);
         REAL *to = R(place)(out, start, s->weights);
         R(fill_kept)(x, length, R(cut_in_block)(plan, b, x), inside, outside, to);
         R(store)(out, start, length, to);

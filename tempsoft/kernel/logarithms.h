@@ -11,7 +11,7 @@
 static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
     VR e = V(set1)((REAL)plan->max), unused = e;
     const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
-    if (plan->careful)
+    if (plan->formula == TS_CAREFUL)
         R(exp_careful)(&e, 1, &scale, &unused);
     else
         R(exp_fast)(&e, 1, &scale, &unused);
@@ -20,7 +20,7 @@ static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
     *whole = dd_add(dd_quotient(plan->max, 0.0, plan->k->temperature), *above_max);
 }
 
-static REAL R(logsumexp_of)(ts_plan *plan, const ts_vector *row, REAL *buffer) {
+static REAL R(logsumexp_of)(ts_plan *plan, const R(source) * row, REAL *buffer) {
     if (plan->kind == TS_NAN)
         return (REAL)NAN;
     if (plan->kind == TS_NOWHERE || plan->max == INFINITY)
@@ -93,10 +93,10 @@ static inline VR R(log_probability)(VR x, const R(log_scale) * s) {
 #endif
 }
 
-static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
+static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;
@@ -109,7 +109,7 @@ static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperat
     R(log_scale) scale = R(log_scale_of)(&plan);
     for (intptr_t b = 0; b < plan.n_blocks; b++) {
         intptr_t start = b * TS_BLOCK, length = block_length(&plan, b), i = 0;
-        const REAL *x = R(load)(row, start, length, s->block);
+        const REAL *x = R(read)(row, b, length, s->block);
         REAL *to = R(place)(out, start, s->weights);
         for (; i + LANES <= length; i += LANES)
             V(store)(to + i, R(log_probability)(V(load)(x + i), &scale));
@@ -121,9 +121,9 @@ static void R(log_softmax_row)(const ts_vector *row, intptr_t n, double temperat
     }
 }
 
-static void R(logsumexp_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
+static void R(logsumexp_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                              R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
     *(REAL *)out->data = R(logsumexp_of)(&plan, row, s->block);
 }

@@ -29,14 +29,15 @@ static void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t wo
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
 }
 
-void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, intptr_t n_columns, double *out) {
+void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                 double *out) {
     for (intptr_t i = 0; i < n_rows;) {
         /* rows that share a counter, for every column: out is written in order */
         uint64_t row = first_row + (uint64_t)i, word = row % 4;
         intptr_t n_words = 4 - (intptr_t)word < n_rows - i ? 4 - (intptr_t)word : n_rows - i;
         for (intptr_t j = 0; j < n_columns; j++) {
             uint64_t words[4];
-            philox(row / 4 + 1, seed, (uint64_t)j, words);
+            philox(row / 4 + 1, seed, first_column + (uint64_t)j, words);
             for (intptr_t k = 0; k < n_words; k++)
                 out[(i + k) * n_columns + j] = (double)(words[word + (uint64_t)k] >> 11) * 0x1p-53;
         }

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* out[i * n_columns + j] = number first_row + i of the stream of key (seed, j), in [0, 1). */
-void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, intptr_t n_columns, double *out);
+/* out[i * n_columns + j] = number first_row + i of the stream of key (seed, first_column + j), in [0, 1). */
+void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                 double *out);
 
 #endif

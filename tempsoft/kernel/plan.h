@@ -34,11 +34,31 @@ typedef enum {
     TS_NAN       /* NaN in the row, or a temperature that is NaN or negative */
 } ts_kind;
 
+typedef enum {
+    TS_FAST,
+    TS_CAREFUL, /* exponentials are relative to max, and c is 0 */
+    TS_WEIGHED  /* weights, over 2^c */
+} ts_formula;
+
 /* Keep the logits above `threshold`, and of those equal to it the first `ties`. */
 typedef struct {
     double threshold;
     intptr_t ties;
 } ts_cut;
+
+/* What reshapes the distribution of a row. */
+typedef struct {
+    double temperature;
+    int64_t top_k;       /* 0 or below: off */
+    double top_p, min_p; /* 1 and 0: off */
+    int64_t options;     /* of ts_option */
+} ts_knobs;
+
+typedef enum {
+    TS_TEMPERATURE_LAST = 1,    /* the filters look at temperature 1 */
+    TS_WITHOUT_REPLACEMENT = 2, /* draws */
+    TS_WEIGHTS = 4              /* draws: the numbers are weights, not logits */
+} ts_option;
 
 /* What is known of each block, a number a block in each array. */
 typedef struct {
@@ -48,7 +68,7 @@ typedef struct {
 
 typedef struct {
     ts_kind kind;
-    int careful; /* which exponential an ordinary row takes; if so, exponentials are relative to max and c is 0 */
+    ts_formula formula; /* of the exponentials of an ordinary row */
     intptr_t n_categories, n_blocks;
     const struct tempering *k; /* the temperature; of the scratch memory, gone with the next row */
     double max;
@@ -59,18 +79,24 @@ typedef struct {
     ts_blocks blocks;
 } ts_plan;
 
-/* Rows to work on: row i is at data + i * row_step of each operand. `log_prob.data` is NULL where none are wanted. */
+/* Rows to work on: row i is at data + i * step of each operand. `log_prob.data` is NULL where none are wanted, `top_k`
+ * where there are no filters and no options. */
 typedef struct {
     intptr_t n_rows, n_categories, n_draws;
-    ts_vector logits, out, u, index, log_prob; /* their strides run over categories or draws */
-    const char *temperature;                   /* float64 */
-    intptr_t logits_step, temperature_step, out_step, u_step, index_step, log_prob_step; /* bytes from row to row */
+    ts_vector logits, out, u, index, log_prob;                         /* their strides run over categories or draws */
+    const char *temperature, *top_k, *top_p, *min_p, *options;         /* float64, int64, float64, float64, int64 */
+    intptr_t logits_step, out_step, u_step, index_step, log_prob_step; /* bytes from row to row */
+    intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step;
 } ts_rows;
 
 typedef enum {
     TS_SOFTMAX,     /* logits -> out, probabilities */
     TS_LOG_SOFTMAX, /* logits -> out */
     TS_LOGSUMEXP,   /* logits -> out, one number a row */
+    TS_ENTROPY,     /* logits -> out, one number a row */
+    TS_SUPPORT,     /* logits -> index (int64), the number kept; out, their mass */
+    TS_LOG_PROB,    /* logits, index -> log_prob; n_draws a row */
+    TS_BEST,        /* logits -> index, log_prob of the n_draws best; -1 and -inf where there are fewer */
     TS_DRAW,        /* logits, u -> index (int64), log_prob; -1 and NaN where a row has no distribution */
     TS_N_FUNCTIONS
 } ts_function;
@@ -82,8 +108,13 @@ typedef struct {
     uint64_t *n_calls;                                                          /* of any of them */
 } ts_kernels;
 
-/* Doubles of scratch memory that a call needs, by the length of a row and how many draws each takes; 0 is no draws. */
-size_t ts_scratch_doubles(intptr_t n_categories, intptr_t n_draws);
+/* Doubles of scratch memory that a call needs. */
+size_t ts_scratch_doubles(ts_function which, const ts_rows *rows);
+
+/* Numbers in a window of a search. */
+static inline intptr_t ts_room(intptr_t n_categories) {
+    return n_categories / 8 > 2 * TS_BLOCK ? n_categories / 8 : 2 * TS_BLOCK;
+}
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */
 const ts_kernels *ts_kernels_at(int i);

@@ -4,6 +4,7 @@
  * The constants say where the fast formulas hold; exp.h and logarithms.h explain them.
  */
 #undef REAL
+#undef BITS
 #undef V
 #undef R
 #undef VR
@@ -20,6 +21,7 @@
 #undef LARGEST_TEMPERATURE
 #undef UNDERFLOW
 #undef HEADROOM
+#undef NOTHING
 #undef STEP
 #undef STEP_DOWN
 #undef LARGEST_OFFSET
@@ -27,6 +29,7 @@
 
 #if TS_REAL == 32
 #define REAL float
+#define BITS uint32_t
 #define V(op) vf_##op
 #define R(name) name##_f32
 #define VR vf
@@ -43,12 +46,14 @@
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
 #define HEADROOM 24           /* exponentials of a block may be as large as 2^this */
+#define NOTHING 0x1p-112      /* a block's sum below this is of exponentials below 2^(UNDERFLOW + 8 - 10) */
 #define STEP 64               /* a block this many bits below the largest is scaled in two steps */
 #define STEP_DOWN 0x1p-64f    /* 2^-STEP */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
 #define COLDEST_LOG 0x1p-20   /* smallest temperature for it */
 #else
 #define REAL double
+#define BITS uint64_t
 #define V(op) vd_##op
 #define R(name) name##_f64
 #define VR vd
@@ -65,6 +70,7 @@
 #define LARGEST_TEMPERATURE 0x1p400
 #define UNDERFLOW -1076
 #define HEADROOM 256
+#define NOTHING 0x1p-1004
 #define STEP 512
 #define STEP_DOWN 0x1p-512
 #define LARGEST_OFFSET 0x1p49

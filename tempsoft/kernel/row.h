@@ -29,7 +29,7 @@ static void R(sum_blocks)(ts_plan *plan) {
     dd sum = {plan->blocks.sum_hi[0], plan->blocks.sum_lo[0]};
     if (plan->n_blocks > 1) {
         sum = R(sum_of_blocks)(plan);
-        while (!plan->careful && sum.hi >= 0x1p4 * SCALE) {
+        while (plan->formula != TS_CAREFUL && sum.hi >= 0x1p4 * SCALE) {
             sum = (dd){sum.hi * 0x1p-4, sum.lo * 0x1p-4};
             plan->exponent += 4;
         }
@@ -49,19 +49,27 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
     return sum;
 }
 
+static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
+    plan->blocks.exponent[b] = -INFINITY;
+    plan->blocks.sum_hi[b] = plan->blocks.sum_lo[b] = 0.0;
+}
+
 /* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds it,
  * so that most rows are read once and c depends on the row's numbers alone. To want the largest logit takes another look
  * at each block. 0 if the fast formula does not hold for this row: its largest logits are out of reach, or blocks out of
  * reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const ts_vector *row, int wants_max, REAL *keep, const R(scratch) * s) {
+static int R(plan_fast)(ts_plan *plan, const R(source) * row, int wants_max, REAL *keep, const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
-    double c = R(first_exponent)(R(load)(row, 0, n_first, s->block), n_first, plan->k);
+    double c = R(first_exponent)(R(read)(row, 0, n_first, s->block), n_first, plan->k);
     double out_of_reach = -INFINITY;
     int in_reach = fabs(c) < LARGEST_EXPONENT; /* not of NaN */
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-        const REAL *x = R(load)(row, start, length, s->block);
         dd sum = {0.0, 0.0};
+        R(nothing_in)(plan, b);
+        if (R(is_gone)(row, b))
+            continue;
+        const REAL *x = R(read)(row, b, length, s->block);
         int exceeds = 1;
         if (in_reach)
             sum = R(exp_block_kept)(plan, c, x, length, keep, start, s, &exceeds);
@@ -83,7 +91,9 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, int wants_max, REAL
                 out_of_reach = exponent;
             }
         }
-        plan->blocks.exponent[b] = in_reach ? c : -INFINITY;
+        if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
+            continue;
+        plan->blocks.exponent[b] = c;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }
@@ -94,20 +104,19 @@ static int R(plan_fast)(ts_plan *plan, const ts_vector *row, int wants_max, REAL
 }
 
 /* The blocks by the careful exponential, relative to the largest logit of the row, which takes a second reading. */
-static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, const R(scratch) * s) {
+static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, const R(scratch) * s) {
     int exceeds;
-    plan->careful = 1;
+    plan->formula = TS_CAREFUL;
     plan->max = -INFINITY;
     plan->exponent = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
-        const double max = R(block_max)(R(load)(row, b * TS_BLOCK, length, s->block), length);
+        const double max = R(block_max)(R(read)(row, b, length, s->block), length);
         if (!(max < INFINITY)) {
             R(plan_limit)(plan, row, s->block);
             return;
         }
         plan->max = max > plan->max ? max : plan->max;
-        plan->blocks.exponent[b] = 0;
     }
     if (plan->max == -INFINITY) {
         plan->kind = TS_NOWHERE;
@@ -115,25 +124,33 @@ static void R(plan_careful)(ts_plan *plan, const ts_vector *row, REAL *keep, con
     }
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-        const REAL *x = R(load)(row, start, length, s->block);
+        R(nothing_in)(plan, b);
+        if (R(is_gone)(row, b))
+            continue;
+        const REAL *x = R(read)(row, b, length, s->block);
         dd sum = R(exp_block_kept)(plan, 0, x, length, keep, start, s, &exceeds);
+        plan->blocks.exponent[b] = 0;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
     }
 }
 
-/* The plan of a row, with its largest logit if that is wanted. Its exponentials are left in `keep` unless that is NULL,
- * and are meaningless unless the plan is ordinary. */
-static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double temperature, int wants_max, REAL *keep,
-                        R(scratch) * s) {
-    const tempering *k = R(tempering_for)(s, temperature);
+static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R(scratch) * s) {
     plan->kind = TS_ORDINARY; /* one by one, as clearing it whole takes as long as 100 categories */
-    plan->careful = 0;
+    plan->formula = TS_FAST;
     plan->n_categories = n;
     plan->n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK;
     plan->k = k;
     plan->max = -INFINITY;
     plan->blocks = s->blocks;
+}
+
+/* The plan of a row, with its largest logit if that is wanted. Its exponentials are left in `keep` unless that is NULL,
+ * and are meaningless unless the plan is ordinary. */
+static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, int wants_max, REAL *keep,
+                        R(scratch) * s) {
+    const tempering *k = R(tempering_for)(s, temperature);
+    R(begin_plan)(plan, n, k, s);
     if (!(temperature > 0 && temperature < INFINITY)) {
         R(plan_limit)(plan, row, s->block);
         return;
@@ -142,4 +159,37 @@ static void R(plan_row)(ts_plan *plan, const ts_vector *row, intptr_t n, double 
         R(plan_careful)(plan, row, keep, s);
     if (plan->kind == TS_ORDINARY)
         R(sum_blocks)(plan);
+}
+
+/* The plan of a row of weights: they take the place of exponentials. NaN if one is negative, infinite or NaN. */
+static void R(plan_weights)(ts_plan *plan, const R(source) * row, intptr_t n, REAL *keep, R(scratch) * s) {
+    R(begin_plan)(plan, n, R(tempering_for)(s, 1.0), s);
+    plan->formula = TS_WEIGHED;
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        const intptr_t length = block_length(plan, b);
+        const REAL *x = R(read)(row, b, length, s->block);
+        const double max = R(block_max)(x, length);
+        int is_negative = 0;
+        for (intptr_t i = 0; i < length; i++)
+            is_negative |= x[i] < 0;
+        if (!(max < INFINITY) || is_negative)
+            plan->kind = TS_NAN;
+        plan->max = max > plan->max ? max : plan->max;
+    }
+    if (plan->kind == TS_ORDINARY && !(plan->max > 0))
+        plan->kind = TS_NOWHERE;
+    if (plan->kind != TS_ORDINARY)
+        return;
+    int exponent, exceeds;
+    frexp(plan->max, &exponent);
+    plan->exponent = (double)exponent;
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        const intptr_t length = block_length(plan, b);
+        const REAL *x = R(read)(row, b, length, s->block);
+        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, keep, b * TS_BLOCK, s, &exceeds);
+        plan->blocks.exponent[b] = plan->exponent;
+        plan->blocks.sum_hi[b] = sum.hi;
+        plan->blocks.sum_lo[b] = sum.lo;
+    }
+    R(sum_blocks)(plan);
 }

@@ -52,9 +52,9 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
 }
 
 /* The exponentials of a block that were not kept, made again with the same bits. */
-static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b, const R(scratch) * s) {
-    const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
-    const REAL *x = R(load)(row, start, length, s->block);
+static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b, const R(scratch) * s) {
+    const intptr_t length = block_length(plan, b);
+    const REAL *x = R(read)(row, b, length, s->block);
     int exceeds;
     R(exp_block)(plan, plan->blocks.exponent[b], x, length, s->weights, &exceeds);
     return s->weights;
@@ -62,15 +62,15 @@ static REAL *R(exp_again)(const ts_plan *plan, const ts_vector *row, intptr_t b,
 
 /* A row of one block for which the first c does: what the plan of such a row comes to, in a third of the steps between
  * the sum and the first division that waits for it. 0 if the row is another. */
-static inline int R(softmax_short)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out,
+static inline int R(softmax_short)(const R(source) * row, intptr_t n, double temperature, const ts_vector *out,
                                    R(scratch) * s) {
     ts_plan plan; /* what exp_block reads of it */
     plan.k = R(tempering_for)(s, temperature);
     plan.max = 0;
-    plan.careful = 0;
+    plan.formula = TS_FAST;
     if (n < 1 || n > TS_BLOCK || !R(is_moderate)(plan.k))
         return 0;
-    const REAL *x = R(load)(row, 0, n, s->block);
+    const REAL *x = R(read)(row, 0, n, s->block);
     const double c = R(first_exponent)(x, n, plan.k);
     if (!(fabs(c) < LARGEST_EXPONENT))
         return 0;
@@ -85,16 +85,17 @@ static inline int R(softmax_short)(const ts_vector *row, intptr_t n, double temp
     return 1;
 }
 
-static void R(softmax_row)(const ts_vector *row, intptr_t n, double temperature, const ts_vector *out, R(scratch) * s) {
-    if (R(softmax_short)(row, n, temperature, out, s))
+static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
+                           R(scratch) * s) {
+    if (R(softmax_short)(row, n, knobs->temperature, out, s))
         return;
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
     if (n <= TS_BLOCK)
         keep = s->weights;
-    else if (R(is_plain)(out) && out->data != row->data)
+    else if (R(is_plain)(out) && out->data != row->numbers.data)
         keep = (REAL *)out->data;
     ts_plan plan;
-    R(plan_row)(&plan, row, n, temperature, 0, keep, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, 0, keep, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;

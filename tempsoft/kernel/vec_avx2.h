@@ -101,6 +101,28 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), shifted));
 }
 
+static inline v_mask vf_neither(v_mask a, v_mask b) {
+    return _mm256_andnot_ps(_mm256_or_ps(a, b), _mm256_castsi256_ps(_mm256_set1_epi32(-1)));
+}
+static inline v_mask vd_neither(v_mask a, v_mask b) { return vf_neither(a, b); }
+static inline vf vf_where(v_mask a, vf x) { return _mm256_and_ps(a, x); }
+static inline vd vd_where(v_mask a, vd x) { return _mm256_and_pd(_mm256_castps_pd(a), x); }
+static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
+static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
+static inline void vf_collect(float *p, vf x, v_mask a) {
+    float lanes[8];
+    vf_store(lanes, x);
+    for (unsigned bits = (unsigned)_mm256_movemask_ps(a); bits; bits &= bits - 1)
+        *p++ = lanes[__builtin_ctz(bits)];
+}
+static inline void vd_collect(double *p, vd x, v_mask a) {
+    double lanes[4];
+    vd_store(lanes, x);
+    for (unsigned bits = (unsigned)_mm256_movemask_pd(_mm256_castps_pd(a)); bits; bits &= bits - 1)
+        *p++ = lanes[__builtin_ctz(bits)];
+}
+
+static inline v_mask v_mask_and_not(v_mask a, v_mask b) { return _mm256_andnot_ps(b, a); }
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return _mm256_or_ps(a, b); }
 static inline int v_mask_any(v_mask a) { return _mm256_movemask_ps(a) != 0; }
 

@@ -82,6 +82,16 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(p), shifted));
 }
 
+static inline v_mask vf_neither(v_mask a, v_mask b) { return (v_mask) ~(a | b); }
+static inline v_mask vd_neither(v_mask a, v_mask b) { return (v_mask)(~(a | b) & 0xff); }
+static inline int vf_count(v_mask a) { return __builtin_popcount(a); }
+static inline int vd_count(v_mask a) { return __builtin_popcount(a); }
+static inline vf vf_where(v_mask a, vf x) { return _mm512_maskz_mov_ps(a, x); }
+static inline vd vd_where(v_mask a, vd x) { return _mm512_maskz_mov_pd((__mmask8)a, x); }
+static inline void vf_collect(float *p, vf x, v_mask a) { vf_store(p, _mm512_maskz_compress_ps(a, x)); }
+static inline void vd_collect(double *p, vd x, v_mask a) { vd_store(p, _mm512_maskz_compress_pd((__mmask8)a, x)); }
+
+static inline v_mask v_mask_and_not(v_mask a, v_mask b) { return (v_mask)(a & ~b); }
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return (v_mask)(a | b); }
 static inline int v_mask_any(v_mask a) { return a != 0; }
 

@@ -108,6 +108,24 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return p;
 }
 
+/* Lanes in neither mask; x in the lanes of a, 0 in the others; how many lanes. */
+static inline v_mask vf_neither(v_mask a, v_mask b) { return !(a | b); }
+static inline v_mask vd_neither(v_mask a, v_mask b) { return !(a | b); }
+static inline vf vf_where(v_mask a, vf x) { return a ? x : 0; }
+static inline vd vd_where(v_mask a, vd x) { return a ? x : 0; }
+static inline int vf_count(v_mask a) { return a; }
+static inline int vd_count(v_mask a) { return a; }
+/* The lanes of x that are in a, one after another from p; what follows them, up to a vector, may be written too. */
+static inline void vf_collect(float *p, vf x, v_mask a) {
+    if (a)
+        *p = x;
+}
+static inline void vd_collect(double *p, vd x, v_mask a) {
+    if (a)
+        *p = x;
+}
+
+static inline v_mask v_mask_and_not(v_mask a, v_mask b) { return a & !b; }
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return a | b; }
 static inline int v_mask_any(v_mask a) { return a; }
 

@@ -1,0 +1,64 @@
+/* All draws from one row: with replacement, or one after another from what is left. For REAL, by inclusion. */
+
+/* The weight of each block beside the others. */
+static void R(weigh_blocks)(const ts_plan *plan, double *weights) {
+    for (intptr_t b = 0; b < plan->n_blocks; b++)
+        weights[b] = R(counts)(plan, b) ? down_by(plan->blocks.sum_hi[b], R(depth)(plan, b)) : 0;
+}
+
+/* Draws from what is left: what was drawn is taken out of its block, whose weight is added up again rather than
+ * subtracted from, so small probabilities keep their rate when a large one is gone. 0 if nothing drawable is left. */
+static int R(draw_successively)(const ts_plan *plan, const R(source) * row, const ts_vector *u, const ts_vector *index,
+                                intptr_t n_draws, REAL *e, const R(scratch) * s) {
+    double *weights = plan->blocks.sum_lo; /* which the row's sum has been made of already */
+    R(weigh_blocks)(plan, weights);
+    memset(s->taken, 0, (size_t)plan->n_blocks * TS_BLOCK / 8);
+    for (intptr_t i = 0; i < n_draws;) {
+        double sum = 0.0;
+        for (intptr_t b = 0; b < plan->n_blocks; b++)
+            s->block_cumulative[b] = sum += weights[b];
+        const choice chosen = choose(s->block_cumulative, plan->n_blocks, *(const double *)(u->data + i * u->stride));
+        const intptr_t b = chosen.index;
+        if (b < 0)
+            return 0;
+        R(block) block;
+        R(ready_block)(&block, plan, row, b, e, s->taken, s);
+        const intptr_t at = R(draw_in_block)(&block, chosen.fraction);
+        if (at < 0) { /* nothing drawable in it after all */
+            weights[b] = 0;
+            continue;
+        }
+        s->taken[(b * TS_BLOCK + at) / 64] |= (uint64_t)1 << at % 64;
+        R(put_draw)(index, i++, b * TS_BLOCK + at);
+        R(ready_block)(&block, plan, row, b, e, s->taken, s);
+        weights[b] = down_by(block.groups[block.n_groups - 1], R(counts)(plan, b) ? R(depth)(plan, b) : 0);
+    }
+    return 1;
+}
+
+static void R(draw_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *u,
+                        const ts_vector *index, const ts_vector *log_prob, intptr_t n_draws, R(scratch) * s) {
+    REAL *keep = n <= TS_BLOCK ? s->weights : NULL;
+    ts_plan plan;
+    if (knobs->options & TS_WEIGHTS)
+        R(plan_weights)(&plan, row, n, keep, s);
+    else
+        R(plan_row)(&plan, row, n, knobs->temperature, log_prob->data != NULL, keep, s);
+    int is_valid = plan.kind == TS_ORDINARY || plan.kind == TS_UNIFORM;
+    if (is_valid && knobs->options & TS_WITHOUT_REPLACEMENT) {
+        is_valid = R(draw_successively)(&plan, row, u, index, n_draws, keep, s);
+    } else if (is_valid) {
+        R(weigh_blocks)(&plan, s->block_cumulative);
+        for (intptr_t b = 1; b < plan.n_blocks; b++)
+            s->block_cumulative[b] += s->block_cumulative[b - 1];
+        for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
+            R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
+    }
+    if (is_valid && log_prob->data)
+        R(put_log_probs)(&plan, row, index, log_prob, n_draws, s->block);
+    for (intptr_t i = 0; !is_valid && i < n_draws; i++) {
+        R(put_draw)(index, i, -1);
+        if (log_prob->data)
+            *(REAL *)(log_prob->data + i * log_prob->stride) = (REAL)NAN;
+    }
+}
