@@ -1,4 +1,4 @@
-"""The examples in README.md and in the docstrings of the public functions run and print what they say."""
+"""The examples in README.md, in docs/ and in the docstrings of the public functions run and print what they say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ import pytest
 
 import tempsoft
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [
+    pytest.param(ROOT / name, marks=pytest.mark.skipif(not (ROOT / name).exists(), reason=f"no {name} in this copy"))
+    for name in ("README.md", "docs/decoding.md")
+]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 FUNCTIONS = [name for name in tempsoft.__all__ if inspect.isfunction(getattr(tempsoft, name))]
 
@@ -37,19 +41,20 @@ def default_printing():
         yield
 
 
-def test_readme(monkeypatch, tmp_path):
+@pytest.mark.parametrize("page", PAGES)
+def test_page(page, monkeypatch, tmp_path):
     """Its blocks run in order, in one namespace, as a reader types them; those with prompts print what they say."""
-    blocks = python_blocks(README.read_text(encoding="utf-8")) if README.exists() else []
-    assert blocks, "README.md has no python block"
+    blocks = python_blocks(page.read_text(encoding="utf-8"))
+    assert blocks, f"{page.name} has no python block"
     monkeypatch.chdir(tmp_path)
-    names = {"__name__": "readme"}
+    names = {"__name__": page.stem}
     for line, code in blocks:
         if ">>>" in code:
-            said, count = failures(code, f"README.md, line {line}", names)
+            said, count = failures(code, f"{page.name}, line {line}", names)
             assert count
             assert not said, said
         else:
-            exec(compile("\n" * line + code, str(README), "exec"), names)
+            exec(compile("\n" * line + code, str(page), "exec"), names)
     assert any(getattr(value, "__name__", None) == "tempsoft" for value in names.values())
 
 
