@@ -2,8 +2,8 @@
 
 Promises to know nothing of the library. A chain of filters keeps a prefix of the order, so what they keep is a length;
 an implementation may differ where a cumulative probability is within `slack` of top_p, or a logit within the roundings
-of a double of min_p's threshold, so `prefix` gives the shortest and the longest length that are right. Where sums are
-exact (equal logits, temperatures of 0 and inf, +inf) there is no leeway.
+of a double of min_p's threshold, so `prefix` gives the shortest and the longest length that are right. Where entries
+are counted (temperatures of 0 and inf, +inf) there is no leeway.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def order_of(x):
 
 
 def weights_of(x, t):
-    """Weights of descending logits relative to the first, and whether their sums are exact."""
+    """Weights of descending logits relative to the first, and whether they are counted."""
     if t == 0:
         return np.array([1] + [0] * (len(x) - 1), Real), True
-    if t == INF or x[0] == x[-1]:
+    if t == INF:
         return np.ones(len(x), Real), True
     with np.errstate(under="ignore", over="ignore"):
         return np.exp((np.array(x, Real) - Real(x[0])) / Real(t)), False
@@ -61,12 +61,12 @@ def prefix(x, t, filters, slack):
         filters = filters._replace(min_p=0.0, temperature_last=False)
     look = 1.0 if filters.temperature_last else t
     x = [x[i] for i in order]
-    weights, is_exact = weights_of(x, look)
+    weights, is_counted = weights_of(x, look)
     all_sums = np.cumsum(weights)
     fewest = most = min(filters.top_k, len(order)) if filters.top_k > 0 else len(order)
     if filters.top_p < 1:
-        sums, leeway = all_sums[:most], 0 if is_exact else Real(slack)
-        target = filters.top_p * float(sums[-1]) if is_exact else Real(filters.top_p) * sums[-1]
+        sums, leeway = all_sums[:most], 0 if is_counted else Real(slack)
+        target = filters.top_p * float(sums[-1]) if is_counted else Real(filters.top_p) * sums[-1]
         lengths = [int((sums < target + side * leeway * sums[-1]).sum()) + 1 for side in (-1, 1)]
         fewest, most = min(fewest, lengths[0]), min(most, lengths[1])
     if filters.min_p > 0:

@@ -72,13 +72,19 @@ def test_equal_logits_are_cut_by_index(implementation, dtype, t):
     """Of n equal ones the first k of them, or the smallest number r >= 1 with r >= p n."""
     for n, value in itertools.product((1, 2, 3, 10, 64, 100, 1000, 1024, 3000), (0.0, -2.5, 300.0)):
         x = np.full(n, value, dtype)
-        for p in (0.0, 1e-9, 0.1, 0.25, 0.5, 0.7, 0.9, 0.999):
-            check_first(implementation, x, t, max(1, math.ceil(p * n)), top_p=p)
-        for k in {1, 2, n // 2, n - 1, n, n + 5} - {0}:
-            check_first(implementation, x, t, min(k, n), top_k=k)
+        for number in {1, 2, n // 3, n // 2, n - 1, n} - {0}:
+            if number > n:
+                continue
+            check_first(implementation, x, t, number, top_p=(number - 0.5) / n)
+            check_first(implementation, x, t, number, top_k=number)
+            if t == INF:  # here entries are counted, where other temperatures have sums that are rounded
+                check_first(implementation, x, t, max(1, math.ceil(number / n * n)), top_p=number / n)
+        check_first(implementation, x, t, 1, top_p=0.0)
+        check_first(implementation, x, t, n, top_k=n + 5)
         for p in (1e-300, 0.5, 1.0):
             check_first(implementation, x, t, n, min_p=p)
-        check_first(implementation, x, t, max(1, math.ceil(0.5 * ((n + 1) // 2))), top_k=(n + 1) // 2, top_p=0.5)
+        half = (n + 1) // 2
+        check_first(implementation, x, t, half // 2 + 1, top_k=half, top_p=(half // 2 + 0.5) / half)
 
 
 def check_first(implementation, x, t, number, **filters):
