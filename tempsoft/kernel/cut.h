@@ -76,16 +76,16 @@ static intptr_t R(count_from)(const R(source) * row, intptr_t n, REAL least, con
 
 /* Cut the row at a place. Ties are counted off, unless there are no more of them than are kept. */
 static void R(cut_at)(R(source) * row, intptr_t n, R(place_of_cut) place, const R(scratch) * s) {
-    R(source) before = *row;
-    row->is_cut = 1;
+    const R(source) before = *row;
     row->block_max = s->block_max;
     row->threshold = place.threshold;
-    row->tie_block = (n + TS_BLOCK - 1) / TS_BLOCK;
-    row->n_ties = 0;
-    if (place.ties >= n)
-        return;
+    if (!before.is_cut || before.threshold != place.threshold) { /* else there may be fewer ties already */
+        row->tie_block = (n + TS_BLOCK - 1) / TS_BLOCK;
+        row->n_ties = 0;
+    }
+    row->is_cut = 1;
     intptr_t ties = place.ties;
-    for (intptr_t b = 0; b * TS_BLOCK < n; b++) {
+    for (intptr_t b = 0; b * TS_BLOCK < n && ties < n; b++) {
         const intptr_t rest = n - b * TS_BLOCK, length = rest < TS_BLOCK ? rest : TS_BLOCK;
         if (s->block_max[b] < place.threshold)
             continue;
@@ -148,7 +148,7 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
                              .n_ties = row->n_ties,
                              .block_max = s->block_max};
     R(search) q = {.plan = plan, .row = &known, .n = n, .low = -REAL_MAX, .high = REAL_MAX, .inside = plan->sum_hi};
-    q.target = p * plan->sum_hi;
+    q.target = p * (1 - 0x1p-40) * plan->sum_hi; /* a rounding error short of p is there */
     q.target = q.target > 0 ? q.target : 0x1p-1000;
     int is_narrow = n <= FEW;
     if (!row->is_cut && n > 2 * TS_BLOCK) {
