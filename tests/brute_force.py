@@ -117,3 +117,14 @@ def entropies(probabilities, logarithms):
 def allowed_ulps(implementation, dtype, n):
     """The contract's 3 ulp; of the reference in float64 what tests/test_properties.py derives for it."""
     return 3 if not implementation.is_reference or dtype != np.float64 else 2 * (2 * 750 + 8 + n)
+
+
+def check_successive(probabilities, u, drawn, tolerance):
+    """Each of one row's draws is left, and its share of [0, 1) among what is left contains its number."""
+    left = probabilities.copy()
+    for number, index in zip(u, drawn, strict=True):
+        assert left[index] > 0
+        total = left.sum()
+        before = left[:index].sum()
+        assert before / total - tolerance <= number < (before + left[index]) / total + tolerance
+        left[index] = 0
