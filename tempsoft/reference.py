@@ -264,7 +264,7 @@ def _draws(
 def _broadcast(rows: arguments.Rows) -> tuple[np.ndarray, np.ndarray]:
     """float64 logits of the batch shape + (n,), and temperatures of the batch shape + (1,)."""
     with definition.quiet():
-        logits = rows.logits.astype(np.float64)
+        logits = rows.logits.astype(np.float64, order="C")  # the order of NumPy's sums depends on the layout
     x = np.broadcast_to(logits, (*rows.batch_shape, rows.n_categories))
     return x, np.broadcast_to(rows.temperature, rows.batch_shape)[..., None]
 
