@@ -1,27 +1,20 @@
 """The command `tempsoft`: softmax and draws on .npy files, ``tempsoft VERB IN [-o OUT]``.
 
-Promises: the numbers are those of the library, in a preview too; nothing in a file is unpickled; an output appears
-whole or not at all; a bad file or value is one line on stderr that names the file, and exit status 2. Leaves every
-check of an argument and all arithmetic on logits to the library.
+Promises: the numbers are those of the library, in a preview too. Leaves every check of an argument and all arithmetic
+on logits to the library, and files, with what is said of a bad file or value, to files.py.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import DTypeLike
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +22,7 @@ import tempsoft
 
 from . import arguments
 from ._version import __version__
+from .files import read, refusing, write
 
 ROWS_SHOWN = 10
 PLACES = ("1st", "2nd", "3rd", "4th")
@@ -38,13 +32,25 @@ WIDTH_OF_DRAWS = 19
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
-# What verbs share, each defined once; the options of the filters belong here too.
+# What verbs share, each defined once.
 Input = Annotated[Path, typer.Argument(metavar="IN.npy", help="The logits, a .npy file.")]
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="OUT.npy", help="Write all rows there; without it, show the first rows."),
 ]
 Temperature = Annotated[float, typer.Option(help="Divides the logits, >= 0; 0 and inf are the limits.")]
+TopK = Annotated[int | None, typer.Option(help="Keep the k largest logits; 0 and -1 keep all.", metavar="K")]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Keep the fewest categories that add up to this probability, in [0, 1].", metavar="P"),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option(help="Keep categories of at least this times the largest probability, in [0, 1].", metavar="P"),
+]
+TemperatureLast = Annotated[
+    bool, typer.Option("--temperature-last", help="Filter at temperature 1, then apply the temperature.")
+]
 Axis = Annotated[int, typer.Option(help="The axis of the categories.")]
 Workers = Annotated[
     int | None,
@@ -54,18 +60,32 @@ Workers = Annotated[
 
 @app.command("softmax")
 def softmax_of_file(
-    source: Input, output: Output = None, temperature: Temperature = 1.0, axis: Axis = -1, workers: Workers = None
+    source: Input,
+    output: Output = None,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    temperature_last: TemperatureLast = False,
+    axis: Axis = -1,
+    workers: Workers = None,
 ) -> None:
     """Probabilities from logits, in the dtype of the logits."""
-    softmax = partial(tempsoft.softmax, temperature=temperature, workers=workers)
+    knobs = knobs_of(temperature, top_k, top_p, min_p, temperature_last)
+
+    def fill(new: np.ndarray) -> None:
+        tempsoft.softmax(logits, **knobs, axis=axis, out=new, workers=workers)
+
     with refusing(source):
         logits = read(source)
-        rows = arguments.rows(logits, temperature, axis)
+        rows = arguments.rows(logits, axis=axis, **knobs)
         if output is not None:
-            write(output, rows.dtype, logits.shape, lambda new: softmax(logits, axis=axis, out=new))
+            write(output, rows.dtype, logits.shape, fill)
             return
-        probabilities = softmax(first_rows(rows))
-    show(rows, probabilities)
+        first = first_rows(rows)
+        probabilities = tempsoft.softmax(first, **knobs, workers=workers)
+        kept = what_is_kept(rows, first, knobs)
+    show(rows, probabilities, kept)
 
 
 @app.command("sample")
@@ -73,30 +93,45 @@ def sample_of_file(
     source: Input,
     output: Output = None,
     temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    temperature_last: TemperatureLast = False,
     num_samples: Annotated[int | None, typer.Option(help="Draws per row, on a new last axis.")] = None,
+    without_replacement: Annotated[
+        bool, typer.Option("--without-replacement", help="Draw no category of a row twice.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="In [0, 2**64); without it, a fresh one, which is shown.")] = None,
     axis: Axis = -1,
     workers: Workers = None,
 ) -> None:
     """Draws from logits: the category of each draw, as int64."""
+    knobs = knobs_of(temperature, top_k, top_p, min_p, temperature_last)
+
+    def draw(logits: np.ndarray, count: int | None, axis: int = -1) -> np.ndarray:
+        options: dict[str, Any] = {"replace": not without_replacement, "rng": seed, "axis": axis, "workers": workers}
+        return np.asarray(tempsoft.sample(logits, **knobs, num_samples=count, **options))
+
     with refusing(source):
         logits = read(source)
-        rows = arguments.rows(logits, temperature, axis)
+        rows = arguments.rows(logits, axis=axis, **knobs)
         count = arguments.number_of_samples(num_samples)
         seed = arguments.seed(seed)
-        sample = partial(tempsoft.sample, temperature=temperature, rng=seed, workers=workers)
         if output is not None:
             shape = rows.batch_shape if count is None else (*rows.batch_shape, count)
-            write(output, np.int64, shape, lambda new: np.copyto(new, sample(logits, num_samples=count, axis=axis)))
+            write(output, np.int64, shape, lambda new: np.copyto(new, draw(logits, count, axis)))
             typer.echo(f"seed {seed}", err=True)
             return
-        # Draw j of row i depends on (seed, i, j) and on its own row alone, so no other need be drawn.
+        # Draw j of row i depends on (seed, i, j) and on its own row alone, so no other need be drawn, except to see
+        # whether a row has as many categories as are wanted of it.
         fit = max(1, WIDTH_OF_DRAWS // len(f"{rows.n_categories - 1} "))
+        wanted = 1 if count is None else count
         first = first_rows(rows)
-        draws = sample(first, num_samples=1 if count is None else min(count, fit))
-        probabilities = tempsoft.softmax(first, temperature, workers=workers)
-    more = " ..." if count is not None and count > fit else ""
-    show(rows, probabilities, [" ".join(map(str, row)) + more for row in draws])
+        draws = draw(first, wanted if without_replacement else min(wanted, fit))[:, :fit]
+        probabilities = tempsoft.softmax(first, **knobs, workers=workers)
+        kept = what_is_kept(rows, first, knobs)
+    more = " ..." if wanted > fit else ""
+    show(rows, probabilities, kept, [" ".join(map(str, row)) + more for row in draws])
     typer.echo(f"seed {seed}")
 
 
@@ -128,67 +163,12 @@ def tempsoft_command(
     """Softmax with temperature, and draws from logits, on .npy files."""
 
 
-@contextmanager
-def refusing(subject: Path | str) -> Iterator[None]:
-    """Turn what is wrong with a file or a value into one line that names the file, and exit status 2."""
-    try:
-        yield
-    except (OSError, MemoryError, TypeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = reason.partition("; on_invalid=")[0]  # advice for callers in Python; the command has no such option
-        typer.echo(f"tempsoft: {subject}: {' '.join(reason.split()) or 'out of memory'}", err=True)
-        raise typer.Exit(2) from None
-
-
-def read(path: Path) -> np.ndarray:
-    """The array in a .npy file, memory-mapped, so that only what is looked at is read. Other formats join here."""
-    refuse_special(path)
-    with path.open("rb") as file:
-        magic = file.read(len(np.lib.format.MAGIC_PREFIX))
-    # numpy.load would take a zip for an archive of arrays, and everything else that is not .npy for a pickle.
-    if magic != np.lib.format.MAGIC_PREFIX:
-        raise ValueError(
-            "not a .npy file" + ("; of an .npz archive, save one array alone" if magic[:2] == b"PK" else "")
-        )
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a damaged header fails in NumPy as ValueError, OverflowError, TokenError, SyntaxError
-        raise ValueError(f"not a .npy file of numbers that can be mapped: {error}") from None
-    if array.dtype == np.dtype("V2"):
-        raise TypeError("its dtype is V2, to which .npy reduces bfloat16; save it as float32, which loses nothing")
-    return array
-
-
-def write(path: Path, dtype: DTypeLike, shape: tuple[int, ...], fill: Callable[[np.ndarray], object]) -> None:
-    """Make `path` the .npy file of an array that `fill` fills in place; until that is done, `path` is untouched."""
-    # As with a shell's redirection, a symbolic link stays, and the file it points to is the one that changes.
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".tempsoft-{secrets.token_hex(8)}.tmp")
-    with refusing(path):
-        if not target.parent.is_dir():
-            raise ValueError(f"there is no directory '{path.parent}'")
-        if target.exists():
-            refuse_special(target)
-    try:
-        with refusing(path):
-            new = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-            if sys.platform == "linux":  # or a disk that fills up would be a fatal signal in the middle of `fill`
-                with temporary.open("r+b") as file:
-                    os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
-        fill(new)
-        del new  # a mapped file cannot be renamed on every system
-        with refusing(path):
-            os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    typer.echo(f"wrote {path}: {np.dtype(dtype)}, shape {shape}", err=True)
-
-
-def refuse_special(path: Path) -> None:
-    """Raise unless `path` is a regular file: mapping needs one, and a rename would put one in a device's place."""
-    path.stat()
-    if not path.is_file():
-        raise ValueError("is a directory" if path.is_dir() else "not a regular file")
+def knobs_of(
+    temperature: float, top_k: int | None, top_p: float | None, min_p: float | None, temperature_last: bool
+) -> dict[str, Any]:
+    """What reshapes the distribution, by the names that the library has for it."""
+    filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "temperature_last": temperature_last}
+    return {"temperature": temperature, **filters}
 
 
 def first_rows(rows: arguments.Rows) -> np.ndarray:
@@ -197,7 +177,24 @@ def first_rows(rows: arguments.Rows) -> np.ndarray:
     return np.array(first, rows.logits.dtype).reshape(len(first), rows.n_categories)
 
 
-def show(rows: arguments.Rows, probabilities: np.ndarray, drawn: Sequence[str] = ()) -> None:
+def what_is_kept(rows: arguments.Rows, first: np.ndarray, knobs: dict[str, Any]) -> list[str]:
+    """Which filters are on, and how much they keep of the first rows; nothing where none is."""
+    if rows.filters is None:
+        return []
+    top_k, top_p, min_p, last = rows.filters
+    are_on = {f"top_k {top_k}": top_k != 0, f"top_p {top_p}": top_p != 1, f"min_p {min_p}": min_p != 0}
+    filters = f"filters{' at temperature 1' * last}: {', '.join(text for text, is_on in are_on.items() if is_on)}"
+    number, mass = tempsoft.support(first, **knobs)
+    number, mass = number[number > 0], mass[number > 0]  # of the rows that have a distribution
+    if not number.size:
+        return [filters]
+    numbers = span(str(number.min()), str(number.max()))
+    masses = span(percent(float(mass.min())), percent(float(mass.max())))
+    categories = "category" if number.max() == 1 else "categories"
+    return [filters, f"kept in these rows: {numbers} {categories}, {masses} % of the probability"]
+
+
+def show(rows: arguments.Rows, probabilities: np.ndarray, kept: Sequence[str], drawn: Sequence[str] = ()) -> None:
     """Print the first rows as a table, the likeliest categories first, and under it what the whole file is."""
     places = PLACES[: PLACES_BESIDE_DRAWS if drawn else None][: rows.n_categories]
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -214,7 +211,8 @@ def show(rows: arguments.Rows, probabilities: np.ndarray, drawn: Sequence[str] =
     n_rows = math.prod(rows.batch_shape)
     batch = f" of batch shape {rows.batch_shape}" if len(rows.batch_shape) > 1 else ""
     size = f"{n_rows} {'row' if n_rows == 1 else 'rows'}{batch} x {rows.n_categories} categories"
-    console.print(f"{size}, {rows.logits.dtype}, temperature {rows.temperature}")
+    for line in (f"{size}, {rows.logits.dtype}, temperature {rows.temperature}", *kept):
+        console.print(line)
     if n_rows > len(probabilities):
         console.print(f"rows not shown: {n_rows - len(probabilities)} (-o OUT.npy writes all of them)")
 
@@ -223,9 +221,16 @@ def cell(category: int, probability: float) -> str:
     """A category and its probability; nothing for one that is never drawn."""
     if not probability > 0:
         return "" if probability == 0 else "NaN"
-    percent = f"{100 * probability:.1f}"
-    if percent == "0.0":
-        percent = "<0.1"
-    elif percent == "100.0":
-        percent = "100" if probability == 1 else ">99.9"
-    return f"[bold]{category}[/] {percent:>5} %"
+    return f"[bold]{category}[/] {percent(probability):>5} %"
+
+
+def percent(probability: float) -> str:
+    """A probability above 0 in percent, never rounded to none or all."""
+    text = f"{100 * probability:.1f}"
+    if text == "0.0":
+        return "<0.1"
+    return text if text != "100.0" else "100" if probability == 1 else ">99.9"
+
+
+def span(least: str, most: str) -> str:
+    return least if least == most else f"{least} to {most}"

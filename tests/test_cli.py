@@ -1,18 +1,13 @@
-"""The command: its numbers are the library's, its errors are one line, and no run leaves half a file behind.
+"""The command: its numbers are the library's, and what it shows of them. Its files are the matter of test_files.py.
 
-Most tests run the command in this process; those of streams, signals and imports give it a process of its own. What
-the numbers ought to be is left to the tests of the library.
+Most tests run the command in this process; those of streams and imports give it a process of its own. What the numbers
+ought to be is left to the tests of the library.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import pickle
 import re
-import struct
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,49 +17,11 @@ import pytest
 pytest.importorskip("typer")
 pytest.importorskip("rich")
 
-from typer.testing import CliRunner
+from command import DIGITS, in_its_own_process, names, refuse, run, saved, succeed
 
 import tempsoft
-from tempsoft.cli import app
 
-DIGITS = Path(__file__).parents[1] / "examples" / "digits_logits.npy"
 LARGEST_SEED = 2**64 - 1
-
-
-def run(*words: object) -> Any:
-    result = CliRunner().invoke(app, [str(word) for word in words], prog_name="tempsoft")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def succeed(*words: object) -> str:
-    result = run(*words)
-    assert result.exit_code == 0, result.output
-    return str(result.output)
-
-
-def refuse(*words: object) -> str:
-    """The one line that a run is refused with."""
-    result = run(*words)
-    assert result.exit_code == 2, result.output
-    (line,) = result.output.splitlines()
-    assert line.startswith("tempsoft: ")
-    return str(line)
-
-
-def in_its_own_process(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *(str(word) for word in words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def saved(path: Path, array: Any) -> Path:
-    np.save(path, array)
-    return path
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(os.listdir(directory))
 
 
 def reported_seed(output: str) -> int:
@@ -80,6 +37,15 @@ def table_of(output: str) -> list[tuple[int, list[int], list[tuple[int, str]]]]:
         number, *drawn = re.sub(pair, "", line).replace("...", "").split()
         table.append((int(number), [int(i) for i in drawn], [(int(i), text) for i, text in re.findall(pair, line)]))
     return table
+
+
+# The options of the filters, and what the library calls them.
+FILTERS: dict[str, dict[str, Any]] = {
+    "--top-k 3": {"top_k": 3},
+    "--top-p 0.9": {"top_p": 0.9},
+    "--min-p 0.05": {"min_p": 0.05},
+    "--top-k 5 --top-p 0.8 --temperature-last": {"top_k": 5, "top_p": 0.8, "temperature_last": True},
+}
 
 
 LAYOUTS = {
@@ -118,6 +84,31 @@ def test_sample_writes_what_the_library_gives(tmp_path: Path, layout: str, count
     assert written.dtype == np.int64
     expected = tempsoft.sample(logits, 3, num_samples=count, rng=LARGEST_SEED)
     np.testing.assert_array_equal(written, expected, strict=True)
+
+
+@pytest.mark.parametrize("words", FILTERS)
+def test_filters_are_those_of_the_library(tmp_path: Path, words: str) -> None:
+    logits, out = np.load(DIGITS), tmp_path / "out.npy"
+    softmax, sample = tempsoft.softmax(logits, 4), tempsoft.sample(logits, 4, rng=3)
+    filtered = tempsoft.softmax(logits, 4, **FILTERS[words])
+    assert (filtered != softmax).any()  # or an option that does nothing would pass
+    succeed("softmax", DIGITS, "-o", out, "--temperature", 4, *words.split())
+    np.testing.assert_array_equal(np.load(out), filtered)
+    succeed("sample", DIGITS, "-o", out, "--temperature", 4, "--seed", 3, *words.split())
+    draws = np.load(out)
+    np.testing.assert_array_equal(draws, tempsoft.sample(logits, 4, rng=3, **FILTERS[words]))
+    assert (draws != sample).any()
+
+
+def test_draws_without_replacement(tmp_path: Path) -> None:
+    logits, out = np.load(DIGITS), tmp_path / "out.npy"
+    options = ("--temperature", 9, "--seed", 3, "--num-samples", 4)
+    succeed("sample", DIGITS, "-o", out, "--without-replacement", *options)
+    draws = np.load(out)
+    np.testing.assert_array_equal(draws, tempsoft.sample(logits, 9, rng=3, num_samples=4, replace=False))
+    assert (np.diff(np.sort(draws)) > 0).all()
+    succeed("sample", DIGITS, "-o", out, *options)
+    assert not (np.diff(np.sort(np.load(out))) > 0).all()
 
 
 @pytest.mark.parametrize("axis", [0, 1, -2])
@@ -179,6 +170,66 @@ def test_preview_of_known_probabilities(tmp_path: Path) -> None:
     ]
 
 
+def test_preview_with_filters(tmp_path: Path) -> None:
+    """What is kept alone is shown, renormalised, and how much of each row that is."""
+    rows = np.log([[1, 2, 7, 10], [4, 4, 4, 4], [1, 16, 1, 2]])
+    source = saved(tmp_path / "in.npy", rows)
+    assert succeed("softmax", source, "--top-k", 3, "--top-p", 0.55).splitlines() == [
+        "row         1st         2nd   3rd   4th",
+        "  0   3  58.8 %   2  41.2 %            ",
+        "  1   0  50.0 %   1  50.0 %            ",
+        "  2   1   100 %                        ",
+        "",
+        "3 rows x 4 categories, float64, temperature 1.0",
+        "filters: top_k 3, top_p 0.55",
+        "kept in these rows: 1 to 2 categories, 50.0 to 85.0 % of the probability",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--top-k 2", ["filters: top_k 2", "kept in these rows: 2 categories, 50.0 to 90.0 % of the probability"]),
+        ("--top-k 1", ["filters: top_k 1", "kept in these rows: 1 category, 25.0 to 80.0 % of the probability"]),
+        ("--min-p 0.05", ["filters: min_p 0.05", "kept in these rows: 4 categories, 100 % of the probability"]),
+        (
+            "--top-p 0.8 --min-p 0.1 --temperature-last --temperature 0",
+            [
+                "filters at temperature 1: top_p 0.8, min_p 0.1",
+                "kept in these rows: 1 to 4 categories, 80.0 to 100 % of the probability",
+            ],
+        ),
+        ("--top-k 0 --top-p 1 --min-p 0 --temperature-last", []),
+        ("--top-k 4", []),
+    ],
+)
+@pytest.mark.parametrize("verb", ["softmax", "sample"])
+def test_what_filters_keep(tmp_path: Path, verb: str, words: str, expected: list[str]) -> None:
+    source = saved(tmp_path / "in.npy", np.log([[4, 4, 4, 4], [1, 16, 1, 2]]))
+    lines = succeed(verb, source, *words.split()).partition("\n\n")[2].splitlines()
+    assert [line for line in lines[1:] if not line.startswith("seed")] == expected
+
+
+def test_rows_without_a_distribution_keep_nothing(tmp_path: Path) -> None:
+    rows = np.array([[0, np.nan], [-np.inf, -np.inf], [0, 0]], np.float32)
+    some, none = saved(tmp_path / "some.npy", rows), saved(tmp_path / "none.npy", rows[:2])
+    kept = "kept in these rows: 1 category, 50.0 % of the probability"
+    assert succeed("softmax", some, "--top-k", 1).splitlines()[-2:] == ["filters: top_k 1", kept]
+    assert succeed("softmax", none, "--top-k", 1).splitlines()[-1] == "filters: top_k 1"
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_preview_without_replacement(tmp_path: Path, count: int) -> None:
+    logits = np.random.default_rng(5).normal(size=(20, 12))
+    source, out = saved(tmp_path / "in.npy", logits), tmp_path / "out.npy"
+    options = ("--num-samples", count, "--without-replacement", "--seed", 2)
+    shown = table_of(succeed("sample", source, *options))
+    succeed("sample", source, "-o", out, *options)
+    for number, drawn, _ in shown:
+        assert drawn == np.load(out)[number, : len(drawn)].tolist()
+        assert len(drawn) == min(count, 6)  # of two digits, beside the table
+
+
 def test_preview_of_odd_rows(tmp_path: Path) -> None:
     rows = np.array([[0, np.nan, 0], [-np.inf, -np.inf, -np.inf], [0, np.inf, 0]], np.float32)
     lines = succeed("softmax", saved(tmp_path / "in.npy", rows)).splitlines()
@@ -217,7 +268,8 @@ def test_preview_looks_at_the_shown_rows_alone(tmp_path: Path) -> None:
 def test_preview_fits_80_columns_and_is_plain_in_a_pipe(tmp_path: Path) -> None:
     logits = np.random.default_rng(5).normal(size=(20, 200_000)).astype(np.float32)
     source = saved(tmp_path / "in.npy", logits)
-    for verb in (["softmax"], ["sample", "--num-samples", 40, "--seed", LARGEST_SEED]):
+    filters = ["--top-k", 150_000, "--top-p", 0.9, "--min-p", 0.0001]
+    for verb in (["softmax", *filters], ["sample", "--num-samples", 40, "--seed", LARGEST_SEED, *filters]):
         piped = in_its_own_process("-m", "tempsoft", *verb, source)
         assert piped.returncode == 0
         assert piped.stderr == ""
@@ -236,82 +288,6 @@ def test_output_says_so_on_stderr_alone(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out.npy"]
 
 
-# What cannot be read
-
-
-def npy_of_header(header: str) -> bytes:
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + bytes(256)
-
-
-UNREADABLE = {
-    "empty": (b"", "not a .npy file"),
-    "text": (b"0.1 0.2\n", "not a .npy file"),
-    "archive": (b"PK\x03\x04", "not a .npy file; of an .npz archive"),
-    "pickle": (pickle.dumps([0.1, 0.2]), "not a .npy file"),
-    "cut header": (b"\x93NUMPY\x01\x00\x76", "not a .npy file of numbers that can be mapped"),
-    "open header": (npy_of_header("{" * 99), "not a .npy file of numbers that can be mapped"),
-    "negative shape": (
-        npy_of_header("{'descr': '<f4', 'fortran_order': False, 'shape': (-3, 10), }\n"),
-        "not a .npy file of numbers that can be mapped",
-    ),
-    "cut data": (DIGITS.read_bytes()[:5000], "not a .npy file of numbers that can be mapped"),
-}
-
-
-@pytest.mark.parametrize("content", UNREADABLE)
-@pytest.mark.parametrize("verb", ["softmax", "sample"])
-def test_unreadable_input(tmp_path: Path, verb: str, content: str) -> None:
-    source = tmp_path / "in.npy"
-    source.write_bytes(UNREADABLE[content][0])
-    assert refuse(verb, source).startswith(f"tempsoft: {source}: {UNREADABLE[content][1]}")
-    assert refuse(verb, source, "-o", tmp_path / "out.npy") == refuse(verb, source)
-    assert names(tmp_path) == ["in.npy"]
-
-
-@pytest.mark.parametrize(
-    ("array", "reason"),
-    [
-        (np.zeros((2, 3), "V2"), "its dtype is V2, to which .npy reduces bfloat16"),
-        (np.zeros((2, 3), complex), "logits has dtype complex128"),
-        (np.array(["a", "b"]), "logits has dtype <U1"),
-        (np.zeros(3, [("x", "f4")]), "logits has dtype [('x', '<f4')]"),
-        (np.float32(3), "logits has no axis of categories"),
-    ],
-)
-@pytest.mark.parametrize("verb", ["softmax", "sample"])
-def test_arrays_that_are_not_logits(tmp_path: Path, verb: str, array: Any, reason: str) -> None:
-    source = saved(tmp_path / "in.npy", array)
-    assert refuse(verb, source).startswith(f"tempsoft: {source}: {reason}")
-    assert refuse(verb, source, "-o", tmp_path / "out.npy") == refuse(verb, source)
-    assert names(tmp_path) == ["in.npy"]
-
-
-def test_missing_input_directory_and_device(tmp_path: Path) -> None:
-    assert refuse("softmax", tmp_path / "none.npy") == f"tempsoft: {tmp_path / 'none.npy'}: No such file or directory"
-    assert refuse("softmax", tmp_path) == f"tempsoft: {tmp_path}: is a directory"
-    assert refuse("softmax", os.devnull) == f"tempsoft: {os.devnull}: not a regular file"
-
-
-class _Touch:
-    """Something whose unpickling would create a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
-def test_nothing_is_unpickled(tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    source = saved(tmp_path / "in.npy", np.array([_Touch(mark)], object))
-    assert "Python objects" in refuse("softmax", source)
-    assert "Python objects" in refuse("sample", source, "-o", tmp_path / "out.npy")
-    assert names(tmp_path) == ["in.npy"]
-    np.load(source, allow_pickle=True)
-    assert mark.exists()  # so this file would have done it
-
-
 # What cannot be meant
 
 
@@ -323,6 +299,12 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
         ("softmax --axis 2", "axis 2 is out of bounds"),
         ("softmax --workers 0", "workers must be None, -1 or >= 1, got 0"),
         ("sample --temperature -1", "temperature must be >= 0 and not NaN, got -1.0"),
+        ("softmax --top-k -2", "top_k must be >= -1, got -2"),
+        ("softmax --top-p 1.5", "top_p must be in [0, 1] and not NaN, got 1.5"),
+        ("softmax --min-p nan", "min_p must be in [0, 1] and not NaN, got nan"),
+        ("sample --top-k -2", "top_k must be >= -1, got -2"),
+        ("sample --top-p -0.1", "top_p must be in [0, 1] and not NaN, got -0.1"),
+        ("sample --min-p 2", "min_p must be in [0, 1] and not NaN, got 2.0"),
         ("sample --num-samples -1", "num_samples must be >= 0 or None, got -1"),
         ("sample --workers -2", "workers must be None, -1 or >= 1, got -2"),
         ("sample --seed -1", "seed must be in [0, 2**64), got -1"),
@@ -352,113 +334,31 @@ def test_rows_that_cannot_be_drawn_from(tmp_path: Path, value: float) -> None:
     assert out.read_text() == "as it was"
 
 
-@pytest.mark.parametrize("words", ["", "softmax", "soften in.npy", "softmax in.npy --seed 1", "sample in.npy --seed x"])
+@pytest.mark.parametrize("count", [4, 7, 500])
+def test_more_draws_than_categories(tmp_path: Path, count: int) -> None:
+    """With 3 left in a row, a preview says so as well, although it would have room for some of the draws alone."""
+    source = saved(tmp_path / "in.npy", np.zeros((4, 3)))
+    options = ("--num-samples", count, "--without-replacement")
+    line = refuse("sample", source, *options)
+    assert line == f"tempsoft: {source}: row 0 has fewer drawable categories than num_samples, {count}"
+    assert refuse("sample", source, "-o", tmp_path / "out.npy", *options) == line
+    assert names(tmp_path) == ["in.npy"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "",
+        "softmax",
+        "softmax in.npy --top-k 2.5",
+        "softmax in.npy --without-replacement",
+        "soften in.npy",
+        "softmax in.npy --seed 1",
+        "sample in.npy --seed x",
+    ],
+)
 def test_misuse_has_status_2(words: str) -> None:
     assert run(*words.split()).exit_code in ((0, 2) if words == "" else (2,))  # older typer: help is not an error
-
-
-# What is written, and what is left behind
-
-
-def test_bad_targets(tmp_path: Path) -> None:
-    nowhere = tmp_path / "none" / "out.npy"
-    assert refuse("softmax", DIGITS, "-o", nowhere).endswith(f"{nowhere}: there is no directory '{nowhere.parent}'")
-    assert refuse("softmax", DIGITS, "-o", tmp_path).endswith(f"{tmp_path}: is a directory")
-    assert names(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a pipe stands in for a device, which a failure would destroy")
-def test_target_that_is_no_file(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    assert refuse("softmax", DIGITS, "-o", pipe) == f"tempsoft: {pipe}: not a regular file"
-    assert names(tmp_path) == ["pipe"]
-    assert pipe.is_fifo()
-
-
-def test_target_may_be_the_input(tmp_path: Path) -> None:
-    logits = np.load(DIGITS)
-    both = saved(tmp_path / "both.npy", logits)
-    succeed("softmax", both, "-o", both)
-    np.testing.assert_array_equal(np.load(both), tempsoft.softmax(logits))
-    assert names(tmp_path) == ["both.npy"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="permission bits and symbolic links as POSIX has them")
-def test_new_file_is_an_ordinary_one_and_links_stay(tmp_path: Path) -> None:
-    target, link = tmp_path / "target.npy", tmp_path / "link.npy"
-    link.symlink_to("target.npy")
-    before = os.umask(0o027)
-    try:
-        succeed("softmax", DIGITS, "-o", link)
-    finally:
-        os.umask(before)
-    assert link.is_symlink()
-    assert not target.is_symlink()
-    assert target.stat().st_mode & 0o777 == 0o640
-    np.testing.assert_array_equal(np.load(target), tempsoft.softmax(np.load(DIGITS)))
-    assert names(tmp_path) == ["link.npy", "target.npy"]
-
-
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (MemoryError, 2), (OSError, 2)])
-def test_failure_in_the_middle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: int
-) -> None:
-    during: list[str] = []
-
-    def begin_and_fail(logits: np.ndarray, *, out: np.ndarray, **options: Any) -> None:
-        out[:5] = 0.5
-        during.extend(names(tmp_path))
-        raise error
-
-    monkeypatch.setattr(tempsoft, "softmax", begin_and_fail)
-    out = tmp_path / "out.npy"
-    out.write_text("as it was")
-    assert run("softmax", DIGITS, "-o", out).exit_code == status
-    assert len(during) == 2  # the target and the temporary file
-    assert names(tmp_path) == ["out.npy"]
-    assert out.read_text() == "as it was"
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="where the room for the output is taken before it is filled")
-def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_room(descriptor: int, offset: int, size: int) -> None:
-        assert offset == 0
-        assert size == os.fstat(descriptor).st_size == DIGITS.stat().st_size
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", no_room)
-    out = tmp_path / "out.npy"
-    assert refuse("softmax", DIGITS, "-o", out) == f"tempsoft: {out}: No space left on device"
-    assert names(tmp_path) == []
-
-
-INTERRUPTED = """
-import os, signal, sys, time, tempsoft
-from tempsoft.__main__ import main
-
-def begin_and_wait(logits, out, **options):
-    out[:5] = 0.5
-    print(os.listdir(sys.argv[-1].rpartition(os.sep)[0]), flush=True)
-    os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(30)
-
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background may have it ignored
-tempsoft.softmax = begin_and_wait
-main()
-"""
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_interrupt(tmp_path: Path) -> None:
-    out = tmp_path / "out.npy"
-    out.write_text("as it was")
-    finished = in_its_own_process("-c", INTERRUPTED, "softmax", DIGITS, "-o", out)
-    assert finished.returncode == 130
-    assert finished.stderr == ""
-    assert re.fullmatch(r"\['.*\.tempsoft-\w+\.tmp'.*\]\n", finished.stdout)
-    assert names(tmp_path) == ["out.npy"]
-    assert out.read_text() == "as it was"
 
 
 # The rest
