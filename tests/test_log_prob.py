@@ -13,7 +13,7 @@ import pytest
 
 INF, NAN = np.inf, np.nan
 LAST = pytest.mark.parametrize("last", [False, True], ids=["temperature first", "temperature last"])
-ENTROPY_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}  # of max(entropy, 1); the contract has no figure for it
+ENTROPY_TOLERANCE = {"float32": 1e-6, "float64": 1e-12}  # of max(entropy, 1)
 
 
 @pytest.fixture(params=limits.DTYPES)
