@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 
 import filter_rows
 import implementations
@@ -233,6 +234,28 @@ def test_a_greedy_row_a_nucleus_and_a_plain_row_in_one_call(implementation, dtyp
         filters = {"top_p": np.array(p), "top_k": np.array(k)}
         for i, part in enumerate((greedy, nucleus, plain)):
             assert same(part, one_row(implementation, function, x, np.array(t), filters, i, (3,)))
+
+
+@pytest.mark.parametrize("n", [3, 3000])
+@pytest.mark.parametrize("last", [False, True])
+def test_no_warnings_and_clean_status(implementation, dtype, n, last):
+    """Whatever the rows, temperatures and filters, and whatever the caller's floating-point error handling."""
+    cases = [(case, places) for case, places in limits.grid(n) if places == limits.PLACES[n][0]]
+    x = np.stack([limits.row(case, n, places, dtype) for case, places in cases])
+    t = np.array([case.temperature for case, _ in cases])
+    filters = {"top_k": [[0], [2], [0], [0], [2]], "top_p": [[1], [1], [0.5], [1], [1 - 2.0**-53]]}
+    filters |= {"min_p": [[0], [0], [0], [5e-324], [1]], "temperature_last": last}
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for temperature in (t, 1.0, 5e-324, 1e300):
+            for function in FUNCTIONS:
+                results = call(implementation, function, x, temperature, **filters)
+                assert results[0].shape[:2] == (5, len(x))
+            for replace in (True, False):
+                options = {"num_samples": 2, "replace": replace, "rng": 3, "on_invalid": "mark"}
+                implementation.sample(x, temperature, **filters, **options)
+                implementation.sample_weights(x, **options)
+            implementation.top_log_probs(x, 2, temperature)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

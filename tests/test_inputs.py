@@ -8,7 +8,7 @@ import limits
 import numpy as np
 import pytest
 
-FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "sample")
+FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "entropy", "sample")
 SHAPES = [(5, 7), (3, 1030), (2, 3, 70)]
 
 
@@ -132,7 +132,7 @@ def test_layouts(implementation, function, layout, dtype, tmp_path):
                 implementation,
                 call(implementation, function, laid, axis),
                 call(implementation, function, np.moveaxis(plain, axis, -1).copy(), -1)
-                if function in ("logsumexp", "sample")
+                if function in ("logsumexp", "entropy", "sample")
                 else (np.moveaxis(call(implementation, function, np.moveaxis(plain, axis, -1).copy())[0], -1, axis),),
             )
         assert laid.tobytes() == before

@@ -7,7 +7,7 @@ import limits
 import numpy as np
 import pytest
 
-FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "sample")
+FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "entropy", "sample")
 FEW = (1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 63, 64, 65, 100, 1023, 1024, 1025, 1089, 2049, 5121)
 SIZES = (*range(1, 70), 127, 128, 129, 255, 1000, 1023, 1024, 1025, 1087, 1088, 1089, 2047, 2048, 2049, 3000, 5121)
 
@@ -95,7 +95,7 @@ def test_layouts(compiled, function, dtype):
         for laid in (np.asfortranarray(x), wide[:, ::3], wide[:, 1::3], tall[::2], backwards):
             assert call(compiled, function, laid, t, u) == right
         for columns in (x.T, x.T.copy(), np.asfortranarray(x.T), np.repeat(x.T, 2, axis=1)[:, ::2]):
-            if function in ("logsumexp", "sample"):
+            if function in ("logsumexp", "entropy", "sample"):
                 assert call(compiled, function, columns, t, u, axis=0) == right
             else:
                 result = getattr(compiled, function)(columns, t, axis=0)
@@ -114,7 +114,7 @@ def test_columns(compiled, function, columns):
             t[columns // 2] = 0
             u = numbers_for(x.T)
             right = call(compiled, function, np.ascontiguousarray(x.T), t, u)
-            if function in ("logsumexp", "sample"):
+            if function in ("logsumexp", "entropy", "sample"):
                 assert call(compiled, function, x, t, u, axis=0) == right
             else:
                 result = getattr(compiled, function)(x, t, axis=0)
