@@ -56,16 +56,40 @@ class Rows(NamedTuple):
 
 
 def plain_array(value: Any, name: str) -> np.ndarray:
-    """`value` as a plain ndarray, without stripping a wrapper of its meaning."""
-    if isinstance(value, np.ndarray) and type(value) not in (np.ndarray, np.memmap):
-        kind = type(value).__name__
+    """`value` as a plain ndarray, on its own memory where NumPy can see it, no wrapper stripped of its meaning."""
+    kind = type(value)
+    if isinstance(value, np.ndarray) and kind is not np.ndarray and kind is not np.memmap:
         if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(f"{name} is a {kind}, whose mask would be lost; fill it first: {name}.filled(-numpy.inf)")
-        raise TypeError(f"{name} is a {kind}, whose meaning would be lost; pass numpy.asarray({name})")
+            text = f"whose mask would be lost; fill it first: {name}.filled(-numpy.inf)"
+            raise TypeError(f"{name} is a {kind.__name__}, {text}")
+        raise TypeError(f"{name} is a {kind.__name__}, whose meaning would be lost; pass numpy.asarray({name})")
     try:
+        if not isinstance(value, np.ndarray) and hasattr(value, "__dlpack_device__"):
+            return _shared_array(value)
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} does not make an array: {error}") from None
+    except (TypeError, RuntimeError, BufferError) as error:
+        hint = _TORCH_BFLOAT16 if "BFloat16" in str(error) else ""
+        raise TypeError(f"{name}, a {kind.__name__}, cannot be taken as an array: {error}{hint}") from error
+
+
+_HOST = (1, 3, 11)  # DLPack's numbers of ordinary memory, and of such that is pinned for CUDA or ROCm
+_TORCH_BFLOAT16 = "; such a tensor goes in as tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)"
+
+
+def _shared_array(value: Any) -> np.ndarray:
+    """The array of an object that speaks DLPack; a TypeError where its memory is that of a device.
+
+    Some libraries would copy from a device without a word. NumPy's own protocol goes first: it knows more dtypes.
+    """
+    try:
+        device, number = value.__dlpack_device__()
+    except ValueError as error:  # a device that DLPack has no number for
+        raise TypeError(str(error)) from None
+    if device not in _HOST:
+        raise TypeError(f"its memory is on a device, {int(device)}:{number} in DLPack's numbers; copy it to the host")
+    return np.asarray(value) if hasattr(value, "__array__") else np.from_dlpack(value)
 
 
 def integer(value: Any, name: str) -> int:
