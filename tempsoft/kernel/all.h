@@ -6,6 +6,7 @@
 #include "source.h"
 #include "block.h"
 #include "limits.h"
+#include "divide.h"
 #include "row.h"
 #include "search.h"
 #include "cut.h"

@@ -14,19 +14,19 @@ typedef struct {
     REAL *weights;      /* exponentials of a block */
     double *cumulative; /* sums within a block, for draws */
     ts_blocks blocks;
+    REAL *block_max;          /* the largest logit of each block */
     double *block_cumulative; /* for draws: sums of blocks, and */
     intptr_t *first_draw;     /* the draws that fall into a block, as lists */
     intptr_t *next_draw;
     double *fraction;
-    tempering k;             /* of the last row; most have the same */
-    REAL *turned;            /* short rows, transposed, for batch.h */
-    double *tile;            /* for columns.h */
-    REAL *chosen;            /* for filters: two blocks of exponentials, */
-    REAL *peaks, *block_max; /* maxima of lanes and blocks, */
-    REAL *window;            /* two windows, */
-    intptr_t room;           /* of so many numbers */
-    double *lists;           /* for chosen.h: entries in the order of their logits */
-    uint64_t *taken;         /* for draws without replacement: a bit an entry */
+    tempering k;     /* of the last row; most have the same */
+    REAL *turned;    /* short rows, transposed, for batch.h */
+    double *tile;    /* for columns.h */
+    REAL *chosen;    /* for filters: a group, */
+    REAL *window;    /* two windows, */
+    intptr_t room;   /* of so many numbers */
+    double *lists;   /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken; /* for draws without replacement: a bit an entry */
 } R(scratch);
 
 static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const ts_rows *rows) {
@@ -42,7 +42,8 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.blocks.exponent = memory + 3 * TS_BLOCK;
     s.blocks.sum_hi = s.blocks.exponent + n_blocks;
     s.blocks.sum_lo = s.blocks.sum_hi + n_blocks;
-    s.block_cumulative = s.blocks.sum_lo + n_blocks;
+    s.block_max = (REAL *)(s.blocks.sum_lo + n_blocks);
+    s.block_cumulative = s.blocks.sum_lo + 2 * n_blocks;
     s.first_draw = (intptr_t *)(s.block_cumulative + n_blocks);
     s.next_draw = s.first_draw + n_blocks;
     s.fraction = (double *)(s.next_draw + n_draws);
@@ -53,9 +54,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.chosen = (REAL *)(s.lists + (which == TS_BEST   ? 4 * rows->n_draws
                                    : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
                                                       : 0));
-    s.peaks = s.chosen + 2 * TS_BLOCK;
-    s.block_max = s.peaks + TS_GROUP * n_blocks;
-    s.window = s.block_max + n_blocks;
+    s.window = s.chosen + TS_GROUP;
     s.room = ts_room(rows->n_categories);
     return s;
 }
@@ -146,8 +145,8 @@ static inline int R(exceeds)(double max, const tempering *k, double exponent) {
 typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, VR *largest);
 
 /* The next TOGETHER vectors, while those of the next block are on their way. */
-TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, VR *largest,
-                               REAL *e) {
+TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
+                               VR *largest, REAL *e) {
     VR v[TOGETHER];
     for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
         fetch_ahead((uintptr_t)x + (uintptr_t)(n + line) * sizeof(REAL));
@@ -155,53 +154,76 @@ TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n
         v[k] = V(load)(x + k * LANES);
     exp_of(v, TOGETHER, s, largest);
     for (int k = 0; k < TOGETHER; k++)
-        V(store)(e + k * LANES, v[k]);
+        V(store)(e + k * LANES, least ? V(keep_ge)(V(load)(x + k * LANES), *least, v[k]) : v[k]);
 }
 
-TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) s, VR *largest,
-                             REAL *e) {
-    R(sum) sum = R(sum_zero)();
+/* The exponentials of x, 0 where it is below `least` unless that is NULL, and zeros to the end of a group. */
+TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
+                           VR *largest, REAL *e) {
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
-        R(exp_together)(exp_of, x + i, n, &s, largest, e + i);
-    if (n - i > LANES) {
-        VR v[TOGETHER];
-        for (int k = 0; k < TOGETHER; k++)
-            v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, s.lowest);
-        exp_of(v, TOGETHER, &s, largest);
-        for (int k = 0; k < TOGETHER; k++, i += LANES)
-            V(store)(e + i, V(up_to)(v[k], n - i));
-    } else if (n > i) {
-        VR v = V(load_up_to)(x + i, n - i, s.lowest);
-        exp_of(&v, 1, &s, largest);
-        V(store)(e + i, V(up_to)(v, n - i));
-        i += LANES;
-    }
+        R(exp_together)(exp_of, x + i, n, s, least, largest, e + i);
+    const int n_vectors = n - i > LANES ? TOGETHER : n > i;
+    VR v[TOGETHER], before[TOGETHER];
+    for (int k = 0; k < n_vectors; k++)
+        before[k] = v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, s->lowest);
+    if (n_vectors == 1)
+        exp_of(v, 1, s, largest);
+    else if (n_vectors > 1)
+        exp_of(v, TOGETHER, s, largest);
+    for (int k = 0; k < n_vectors; k++, i += LANES)
+        V(store)(e + i, V(up_to)(least ? V(keep_ge)(before[k], *least, v[k]) : v[k], n - i));
     for (; i % TS_GROUP != 0; i += LANES)
         V(store)(e + i, V(set1)(0));
-    for (i = 0; i < n; i += TS_GROUP)
-        R(sum_group)(&sum, e + i);
+}
+
+TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) s,
+                             const VR *least, VR *largest, REAL *e) {
+    R(sum) sum = R(sum_zero)();
+    if (groups == ALL_GROUPS) {
+        R(exp_span)(exp_of, x, n, &s, least, largest, e);
+        for (intptr_t i = 0; i < n; i += TS_GROUP)
+            R(sum_group)(&sum, e + i);
+        return R(sum_total)(&sum);
+    }
+    for (intptr_t i = 0; i < n; i += TS_GROUP) {
+        if (groups >> i / TS_GROUP & 1) {
+            R(exp_span)(exp_of, x + i, n - i < TS_GROUP ? n - i : TS_GROUP, &s, least, largest, e + i);
+            R(sum_group)(&sum, e + i);
+        } else {
+            memset(e + i, 0, TS_GROUP * sizeof(REAL));
+        }
+    }
     return R(sum_total)(&sum);
 }
 
-/* The exponentials e of a block of that exponent, and their sum. `e` has room for whole groups, and zeros there are left
- * in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN. The sum is a second pass over
- * the block in L1: one alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can
- * look at (AVX-512). */
-static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, int *exceeds) {
+/* The exponentials e of a block of that exponent, and their sum; 0 of what is not left. `e` has room for whole groups,
+ * and zeros there are left in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN. The
+ * sum is a second pass over the block in L1: one alone was found slower, for want of registers (AVX2) or because more is
+ * in flight than a CPU can look at (AVX-512). */
+static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *e,
+                       int *exceeds) {
     R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
     VR largest = V(set1)(0);
+    const VR least = V(set1)(rest.least);
     dd sum;
-    if (plan->formula == TS_FAST) {
-        sum = R(exp_block_by)(R(exp_fast), x, n, s, &largest, e);
+    if (plan->formula == TS_FAST && !(rest.least > (REAL)-INFINITY)) {
+        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, NULL, &largest, e);
+    } else if (plan->formula == TS_FAST) {
+        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, &least, &largest, e);
     } else if (plan->formula == TS_CAREFUL) {
-        sum = R(exp_block_by)(R(exp_careful), x, n, s, &largest, e);
+        sum = R(exp_block_by)(R(exp_careful), x, n, rest.groups, s, &least, &largest, e);
     } else {
         const int power = BIAS - (int)exponent;
         s.a_hi = V(set1)((REAL)ldexp(1, power / 2));
         s.a_lo = V(set1)((REAL)ldexp(1, power - power / 2));
-        sum = R(exp_block_by)(R(exp_weighed), x, n, s, &largest, e);
+        sum = R(exp_block_by)(R(exp_weighed), x, n, rest.groups, s, NULL, &largest, e);
     }
     *exceeds = v_mask_any(V(not_le)(largest, V(set1)(ROUND + HEADROOM)));
     return sum;
+}
+
+/* The same of all of some numbers. */
+static inline dd R(exp_all)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, int *exceeds) {
+    return R(exp_block)(plan, exponent, x, n, (R(rest)){(REAL)-INFINITY, ALL_GROUPS}, e, exceeds);
 }

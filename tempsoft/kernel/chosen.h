@@ -77,7 +77,7 @@ static void R(put_log_prob)(const ts_plan *plan, const R(source) * row, const R(
 static void R(log_prob_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *index,
                             const ts_vector *log_prob, intptr_t n_chosen, R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
     const R(log_probs) p = R(log_probs_of)(&plan);
     for (intptr_t i = 0; i < n_chosen; i++) {
         const intptr_t at = (intptr_t)*(const int64_t *)(index->data + i * index->stride);
@@ -107,15 +107,15 @@ static void R(sort_entries)(R(entry) * entries, intptr_t n, R(entry) * spare) {
 static void R(best_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *index,
                         const ts_vector *log_prob, intptr_t k, R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
     const int is_valid = plan.kind == TS_ORDINARY || plan.kind == TS_UNIFORM;
     R(entry) *entries = (R(entry) *)s->lists;
     intptr_t count = 0;
     R(source) cut = *row;
-    if (is_valid && k > 0) {
-        R(survey)(row, n, s);
-        if (k < n && R(has_more)(row, n, k, s))
-            R(cut_rank)(&cut, n, k, s);
+    if (is_valid && k > 0 && k < n) {
+        if (plan.kind == TS_UNIFORM) /* whose plan need not know the maxima of blocks */
+            R(survey)(row, n, s);
+        R(cut_rank)(&cut, n, k, s);
     }
     for (intptr_t b = 0; is_valid && b < plan.n_blocks && count < k; b++) {
         if (R(is_gone)(&cut, b))

@@ -1,14 +1,12 @@
 /* From filters to one cut. For REAL, by inclusion.
  *
  * top_k, top_p and min_p each keep a prefix of one order: the larger logit first, then the lower index. So a chain of
- * them is one cut, the shortest of the prefixes. Lanes of each block give 64 maxima that cost nothing beside reading it
- * (`peaks`): the k-th largest of them bounds the k-th largest entry from below, and so does the peak at which the sum of
- * their exponentials reaches p, where it does. Then only the blocks whose largest entry reaches that bound are read again.
+ * them is one cut, the shortest of the prefixes. The maxima of blocks cost nothing beside reading the row: the k-th
+ * largest of them bounds the k-th largest entry from below, and so does the one at which the sum of their exponentials
+ * reaches p, where it does. Then only the blocks whose largest entry reaches that bound are read again.
  */
 
 #if TS_REAL == 64 /* used by both */
-static inline intptr_t n_peaks_of(intptr_t n) { return (n + TS_BLOCK - 1) / TS_BLOCK * TS_GROUP; }
-
 /* The number kept by top_p of m equally likely entries. */
 static inline intptr_t share_of(double p, intptr_t m) {
     const double r = ceil(p * (double)m);
@@ -16,44 +14,15 @@ static inline intptr_t share_of(double p, intptr_t m) {
 }
 #endif
 
-/* The largest of each lane of 64 of block b, and of the block; NaN if there is one. */
-static double R(survey_block)(const REAL *x, intptr_t n, intptr_t b, const R(scratch) * s) {
-    const VR none = V(set1)((REAL)-INFINITY);
-    VR peaks[TS_GROUP / LANES], sum[4];
-    for (int k = 0; k < TS_GROUP / LANES; k++)
-        peaks[k] = none;
-    for (int k = 0; k < 4; k++)
-        sum[k] = V(set1)(0);
-    intptr_t i = 0;
-    for (; i + TS_GROUP <= n; i += TS_GROUP)
-        for (int k = 0; k < TS_GROUP / LANES; k++) {
-            const VR v = V(load)(x + i + k * LANES);
-            peaks[k] = V(max)(v, peaks[k]);
-            sum[k % 4] = V(add)(sum[k % 4], v);
-        }
-    for (int k = 0; i < n; i += LANES, k++) {
-        const VR v = V(load_up_to)(x + i, n - i, none);
-        peaks[k] = V(max)(v, peaks[k]);
-        sum[k % 4] = V(add)(sum[k % 4], v);
-    }
-    VR largest = none;
-    for (int k = 0; k < TS_GROUP / LANES; k++) {
-        V(store)(s->peaks + b * TS_GROUP + k * LANES, peaks[k]);
-        largest = V(max)(peaks[k], largest);
-    }
-    s->block_max[b] = V(largest)(largest);
-    const VR all = V(add)(V(add)(sum[0], sum[1]), V(add)(sum[2], sum[3]));
-    return v_mask_any(V(is_nan)(all)) && R(has_nan)(x, n) ? NAN : (double)s->block_max[b]; /* see block_max */
-}
-
-/* The largest entry of a row, and its peaks; NaN if there is one. */
+/* The largest entry of a row, and of each block; NaN if there is one. */
 static double R(survey)(const R(source) * row, intptr_t n, const R(scratch) * s) {
     double largest = -INFINITY;
     for (intptr_t b = 0; b * TS_BLOCK < n; b++) {
         const intptr_t rest = n - b * TS_BLOCK, length = rest < TS_BLOCK ? rest : TS_BLOCK;
-        const double max = R(survey_block)(R(read)(row, b, length, s->block), length, b, s);
+        const double max = R(block_max)(R(read)(row, b, length, s->block), length);
         if (isnan(max))
             return max;
+        s->block_max[b] = (REAL)max;
         largest = max > largest ? max : largest;
     }
     return largest;
@@ -85,7 +54,7 @@ static void R(cut_at)(R(source) * row, intptr_t n, R(place_of_cut) place, const 
     }
     row->is_cut = 1;
     intptr_t ties = place.ties;
-    for (intptr_t b = 0; b * TS_BLOCK < n && ties < n; b++) {
+    for (intptr_t b = 0; b * TS_BLOCK < n && ties != ALL_TIES; b++) {
         const intptr_t rest = n - b * TS_BLOCK, length = rest < TS_BLOCK ? rest : TS_BLOCK;
         if (s->block_max[b] < place.threshold)
             continue;
@@ -100,69 +69,92 @@ static void R(cut_at)(R(source) * row, intptr_t n, R(place_of_cut) place, const 
     }
 }
 
-static R(source) R(all_peaks)(const R(scratch) * s) {
-    const ts_vector peaks = {(char *)s->peaks, sizeof(REAL), sizeof(REAL) == 4 ? TS_F32 : TS_F64};
-    return R(whole)(&peaks);
+/* The maxima of blocks, sorted; how many, or 0 if they are too many for that. */
+static intptr_t R(sorted_maxima)(intptr_t n, REAL *sorted, const R(scratch) * s) {
+    const intptr_t n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK;
+    if (n_blocks < 2 || n_blocks > SAMPLE_MOST)
+        return 0;
+    memcpy(sorted, s->block_max, (size_t)n_blocks * sizeof(REAL));
+    R(sort_descending)(sorted, n_blocks);
+    return n_blocks;
 }
 
-/* Whether there are more than k entries above -inf. */
-static int R(has_more)(const R(source) * row, intptr_t n, intptr_t k, const R(scratch) * s) {
-    const R(source) peaks = R(all_peaks)(s);
-    return R(count_from)(&peaks, n_peaks_of(n), -REAL_MAX, s) > k || R(count_from)(row, n, -REAL_MAX, s) > k;
-}
-
-/* Cut the row after its k first entries; it has more. */
+/* Cut the row after its k first entries above -inf. */
 static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch) * s) {
-    const intptr_t n_peaks = n_peaks_of(n);
-    const R(source) peaks = R(all_peaks)(s);
-    R(search) q = {.row = row, .n = n, .low = -REAL_MAX, .high = REAL_MAX, .inside = (double)n, .target = (double)k};
-    int is_narrow = n <= FEW;
-    if (!row->is_cut && k <= n_peaks / 8 && n > 2 * TS_BLOCK) {
-        R(search) of_peaks = q;
-        of_peaks.row = &peaks;
-        of_peaks.n = n_peaks;
-        of_peaks.inside = (double)n_peaks;
-        if (R(count_from)(&peaks, n_peaks, -REAL_MAX, s) >= k) {
-            q.low = R(find)(of_peaks, 0, s).threshold;
-            is_narrow = 1;
-        }
-    }
-    const R(source) known = {.numbers = row->numbers,
-                             .is_cut = row->is_cut,
-                             .threshold = row->threshold,
-                             .tie_block = row->tie_block,
-                             .n_ties = row->n_ties,
-                             .block_max = s->block_max};
-    q.row = &known;
-    R(cut_at)(row, n, R(find)(q, is_narrow, s), s);
+    R(source) known = *row;
+    known.block_max = s->block_max;
+    R(search)
+    q = {.row = &known, .n = n, .low = -REAL_MAX, .high = (REAL)INFINITY, .inside = (double)n, .target = (double)k};
+    REAL maxima[SAMPLE_MOST];
+    const intptr_t n_blocks = R(sorted_maxima)(n, maxima, s);
+    if (2 * k <= n_blocks && maxima[k - 1] > -REAL_MAX) /* of more, too much is above the least of them */
+        q.low = maxima[k - 1];
+    R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, NULL, s), s);
 }
 
 /* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that. */
-static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(scratch) * s) {
-    const intptr_t n = plan->n_categories, n_peaks = n_peaks_of(n);
-    const R(source) peaks = R(all_peaks)(s);
-    const R(source) known = {.numbers = row->numbers,
-                             .is_cut = row->is_cut,
-                             .threshold = row->threshold,
-                             .tie_block = row->tie_block,
-                             .n_ties = row->n_ties,
-                             .block_max = s->block_max};
+static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(pass) * first, const R(scratch) * s) {
+    const intptr_t n = plan->n_categories;
+    R(source) known = *row;
+    known.block_max = s->block_max;
     R(search) q = {.plan = plan, .row = &known, .n = n, .low = -REAL_MAX, .high = REAL_MAX, .inside = plan->sum_hi};
     q.target = p * (1 - 0x1p-40) * plan->sum_hi; /* a rounding error short of p is there */
     q.target = q.target > 0 ? q.target : 0x1p-1000;
-    int is_narrow = n <= FEW;
-    if (!row->is_cut && n > 2 * TS_BLOCK) {
-        R(search) of_peaks = q;
-        of_peaks.row = &peaks;
-        of_peaks.n = n_peaks;
-        const R(parts) whole = R(divide)(&of_peaks, q.low, q.high, s->window, s);
-        of_peaks.inside = whole.inside;
-        if (whole.inside >= q.target) {
-            q.low = R(find)(of_peaks, 0, s).threshold;
-            is_narrow = 1;
-        }
-    }
-    R(cut_at)(row, n, R(find)(q, is_narrow, s), s);
+    REAL maxima[SAMPLE_MOST];
+    const intptr_t n_blocks = first || row->is_cut ? 0 : R(sorted_maxima)(n, maxima, s);
+    if (n_blocks > 0)
+        R(weigh)(&q, maxima, n_blocks, s);
+    double sum = 0;
+    for (intptr_t b = 0; b < n_blocks && q.low == -REAL_MAX; b++)
+        if ((sum += (double)s->weights[b]) >= q.target)
+            q.low = maxima[b];
+    R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, first, s), s);
+}
+
+/* Pivots for the first pass of a long row that looks flat, before its sum is known; 0 if it does not. */
+static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const tempering *k, R(pass) * first,
+                             const R(scratch) * s) {
+    R(sample) sample;
+    if (n < 16 * TS_BLOCK || !R(is_moderate)(k))
+        return 0;
+    R(search) q = {.row = row, .n = n, .low = -REAL_MAX, .high = REAL_MAX};
+    R(take_sample)(&sample, &q, s);
+    ts_plan plan = {.formula = TS_FAST, .k = k};
+    plan.exponent = R(first_exponent)(sample.x, sample.n, k);
+    if (sample.n < SAMPLE_LEAST || !(fabs(plan.exponent) < LARGEST_EXPONENT))
+        return 0;
+    int exceeds;
+    const dd sum = R(exp_all)(&plan, plan.exponent, sample.x, sample.n, s->weights, &exceeds);
+    double squares = 0;
+    for (intptr_t i = 0; i < sample.n; i++)
+        squares += (double)s->weights[i] * (double)s->weights[i];
+    if (exceeds || sum.hi * sum.hi < squares * (double)sample.n / 4)
+        return 0;
+    q.plan = &plan;
+    q.inside = sum.hi * sample.each;
+    q.target = p * q.inside;
+    R(pivots_by_sample)(&q, &sample, &first->lower, &first->upper, s);
+    return 1;
+}
+
+/* The plan at the temperature that top_p looks at, with the first pass for it if the row looks flat, and the cut. */
+static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, double p, int wants_max, ts_plan *plan,
+                           R(scratch) * s) {
+    R(pass) first = {-REAL_MAX, REAL_MAX, {0, 0, 0, 0}};
+    const int is_flat = R(pivots_of_flat)(row, n, p, R(tempering_for)(s, temperature), &first, s);
+    R(division) d = R(divide_by)(first.lower, first.upper, REAL_MAX, s->window, s->room);
+    for (intptr_t b = 0; b * TS_BLOCK < n; b++) /* of a flat row every block is likely to keep something */
+        s->block_max[b] = REAL_MAX;
+    R(plan_dividing)(plan, row, n, temperature, is_flat && !wants_max ? R(JUST_SUMS) : R(MAXIMA), is_flat ? &d : NULL,
+                     NULL, s);
+    if (plan->kind != TS_ORDINARY)
+        return;
+    first.parts = d.parts;
+    first.parts.above = down_by(d.parts.above, (int)(plan->exponent - d.exponent));
+    const int is_first = is_flat && plan->formula == TS_FAST && d.parts.n_collected == d.parts.n_inside;
+    if (is_first)
+        first.parts.inside = R(mass_of)(plan, s->window, d.parts.n_inside, s);
+    R(cut_mass)(row, plan, p, is_first ? &first : NULL, s);
 }
 
 /* Cut off what is below M + T log(min_p). */
@@ -181,38 +173,48 @@ static void R(cut_below)(R(source) * row, intptr_t n, double max, double tempera
         least = R(next_up)(least);
     if (row->is_cut && row->threshold >= least)
         return;
-    R(cut_at)(row, n, (R(place_of_cut)){least, n}, s);
+    R(cut_at)(row, n, (R(place_of_cut)){least, ALL_TIES}, s);
 }
 
-/* Cut the row by the knobs. The plan is used on the way, and is the one of the uncut row where `support` is wanted. */
+/* Cut a row whose distribution is equal shares: of +inf, at a temperature of 0 of one, at inf of all. */
+static void R(cut_limit)(R(source) * row, intptr_t n, double max, double temperature, const ts_knobs *knobs,
+                         const R(scratch) * s) {
+    const intptr_t m = R(count_from)(row, n, max == INFINITY ? (REAL)INFINITY : -REAL_MAX, s);
+    intptr_t kept = knobs->top_k > 0 && knobs->top_k < m ? (intptr_t)knobs->top_k : m;
+    if (knobs->top_p < 1)
+        kept = temperature == 0 && max < INFINITY ? 1 : share_of(knobs->top_p, kept);
+    if (kept < m && max == INFINITY)
+        R(cut_at)(row, n, (R(place_of_cut)){(REAL)INFINITY, kept}, s);
+    else if (kept < m)
+        R(cut_rank)(row, n, kept, s);
+    if (knobs->min_p > 0 && max < INFINITY && (temperature == 0 || knobs->min_p >= 1))
+        R(cut_below)(row, n, max, 0.0, 1.0, s);
+}
+
+/* Cut the row by the knobs. */
 static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scratch) * s) {
-    if (knobs->top_k <= 0 && knobs->top_p >= 1 && knobs->min_p <= 0)
-        return;
     const double temperature = knobs->options & TS_TEMPERATURE_LAST ? 1.0 : knobs->temperature;
-    const double max = R(survey)(row, n, s);
+    const int has_k = knobs->top_k > 0 && knobs->top_k < n, has_p = knobs->top_p < 1;
+    if (!has_k && !has_p && knobs->min_p <= 0)
+        return;
+    ts_plan plan = {.kind = TS_NAN};
+    if (has_p && !has_k && temperature > 0 && temperature < INFINITY)
+        R(cut_by_mass)(row, n, temperature, knobs->top_p, knobs->min_p > 0, &plan, s);
+    const int is_done = plan.kind == TS_ORDINARY;
+    if (is_done && knobs->min_p <= 0)
+        return;
+    const double max = is_done ? plan.max : R(survey)(row, n, s);
     if (!(max > -INFINITY))
         return;
     if (max == INFINITY || temperature == 0 || temperature == INFINITY) {
-        const REAL least = max == INFINITY ? (REAL)INFINITY : -REAL_MAX;
-        const intptr_t m = R(count_from)(row, n, least, s);
-        intptr_t kept = knobs->top_k > 0 && knobs->top_k < m ? (intptr_t)knobs->top_k : m;
-        if (knobs->top_p < 1)
-            kept = temperature == 0 && max < INFINITY ? 1 : share_of(knobs->top_p, kept);
-        if (kept < m && max == INFINITY)
-            R(cut_at)(row, n, (R(place_of_cut)){(REAL)INFINITY, kept}, s);
-        else if (kept < m)
-            R(cut_rank)(row, n, kept, s);
-        if (knobs->min_p > 0 && max < INFINITY && (temperature == 0 || knobs->min_p >= 1))
-            R(cut_below)(row, n, max, 0.0, 1.0, s);
+        R(cut_limit)(row, n, max, temperature, knobs, s);
         return;
     }
-    if (knobs->top_k > 0 && knobs->top_k < n && R(has_more)(row, n, knobs->top_k, s))
+    if (has_k)
         R(cut_rank)(row, n, (intptr_t)knobs->top_k, s);
-    if (knobs->top_p < 1) {
-        ts_plan plan;
-        R(plan_row)(&plan, row, n, temperature, 0, NULL, s);
-        if (plan.kind == TS_ORDINARY)
-            R(cut_mass)(row, &plan, knobs->top_p, s);
+    if (has_p && !is_done) {
+        R(plan_row)(&plan, row, n, temperature, R(JUST_SUMS), NULL, s);
+        R(cut_mass)(row, &plan, knobs->top_p, NULL, s);
     }
     if (knobs->min_p > 0)
         R(cut_below)(row, n, max, temperature, knobs->min_p, s);

@@ -99,9 +99,8 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
     for (intptr_t i = length; i < block->n_groups * TS_GROUP; i++)
         e[i] = 0;
     for (intptr_t g = 0; taken && g < block->n_groups; g++)
-        for (intptr_t i = 0; taken[b * (TS_BLOCK / 64) + g] >> i; i++)
-            if (taken[b * (TS_BLOCK / 64) + g] >> i & 1)
-                e[g * TS_GROUP + i] = 0;
+        for (uint64_t left = taken[b * (TS_BLOCK / TS_GROUP) + g]; left; left &= left - 1)
+            e[g * TS_GROUP + lowest_bit(left)] = 0;
     R(factor) factor;
     if (is_ordinary)
         factor = R(factor_of)(plan, b);

@@ -43,7 +43,7 @@ static void R(draw_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
     if (knobs->options & TS_WEIGHTS)
         R(plan_weights)(&plan, row, n, keep, s);
     else
-        R(plan_row)(&plan, row, n, knobs->temperature, log_prob->data != NULL, keep, s);
+        R(plan_row)(&plan, row, n, knobs->temperature, log_prob->data ? R(MAXIMA) : R(JUST_SUMS), keep, s);
     int is_valid = plan.kind == TS_ORDINARY || plan.kind == TS_UNIFORM;
     if (is_valid && knobs->options & TS_WITHOUT_REPLACEMENT) {
         is_valid = R(draw_successively)(&plan, row, u, index, n_draws, keep, s);

@@ -18,14 +18,17 @@ static double R(sum_of_depths)(const ts_plan *plan, const REAL *e, const REAL *x
     }
     for (; i % TS_GROUP != 0; i += LANES)
         V(store)(product + i, V(set1)(0));
-    return R(sum_buffer)(product, n);
+    R(sum) sum = R(sum_zero)();
+    for (i = 0; i < n; i += TS_GROUP)
+        R(sum_group)(&sum, product + i);
+    return R(sum_total)(&sum).hi;
 }
 
 /* log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so a small entropy keeps its digits. */
 static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
     double entropy = NAN;
     if (plan.kind == TS_UNIFORM) {
         entropy = dd_log((dd){(double)plan.n_kept, 0.0}).hi;
@@ -51,13 +54,13 @@ static void R(support_row)(const R(source) * row, const R(source) * cut, intptr_
                            const ts_vector *number, const ts_vector *mass, R(scratch) * s) {
     const double temperature = knobs->options & TS_TEMPERATURE_LAST ? 1.0 : knobs->temperature;
     ts_plan all, kept;
-    R(plan_row)(&all, row, n, temperature, 0, NULL, s);
+    R(plan_row)(&all, row, n, temperature, R(JUST_SUMS), NULL, s);
     double share = NAN;
     intptr_t count = 0;
     if (all.kind == TS_ORDINARY || all.kind == TS_UNIFORM) {
         const int has_infinity = all.kind == TS_UNIFORM && all.max == INFINITY;
         count = R(count_from)(cut, n, has_infinity ? (REAL)INFINITY : -REAL_MAX, s);
-        R(plan_row)(&kept, cut, n, temperature, 0, NULL, s);
+        R(plan_row)(&kept, cut, n, temperature, R(JUST_SUMS), NULL, s);
         if (!cut->is_cut)
             share = 1;
         else if (all.kind == TS_UNIFORM)

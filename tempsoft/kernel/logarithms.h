@@ -96,7 +96,7 @@ static inline VR R(log_probability)(VR x, const R(log_scale) * s) {
 static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;
@@ -124,6 +124,6 @@ static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs
 static void R(logsumexp_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                              R(scratch) * s) {
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, 1, NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
     *(REAL *)out->data = R(logsumexp_of)(&plan, row, s->block);
 }

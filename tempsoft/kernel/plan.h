@@ -113,7 +113,7 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows);
 
 /* Numbers in a window of a search. */
 static inline intptr_t ts_room(intptr_t n_categories) {
-    return n_categories / 8 > 2 * TS_BLOCK ? n_categories / 8 : 2 * TS_BLOCK;
+    return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 : 2 * TS_BLOCK;
 }
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */

@@ -35,30 +35,42 @@ static void R(sum_blocks)(ts_plan *plan) {
         }
     }
     plan->sum_hi = sum.hi;
-    plan->sum_lo = sum.lo;
+    plan->sum_lo = fabs(sum.lo) < 0x1p-200 * sum.hi ? 0 : sum.lo; /* of nothing but what stands for -inf */
 }
 
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
-static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *keep, intptr_t start,
-                            const R(scratch) * s, int *exceeds) {
+static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
+                            intptr_t start, const R(scratch) * s, int *exceeds) {
     if (keep && n == TS_BLOCK)
-        return R(exp_block)(plan, exponent, x, n, keep + start, exceeds);
-    const dd sum = R(exp_block)(plan, exponent, x, n, s->weights, exceeds);
+        return R(exp_block)(plan, exponent, x, n, rest, keep + start, exceeds);
+    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, exceeds);
     if (keep && keep != s->weights)
         memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
     return sum;
 }
+
+/* What else a plan is to find out, which takes another look at each block: the largest logits, of the row and of each
+ * block. */
+typedef enum { R(JUST_SUMS), R(MAXIMA) } R(wants);
 
 static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
     plan->blocks.exponent[b] = -INFINITY;
     plan->blocks.sum_hi[b] = plan->blocks.sum_lo[b] = 0.0;
 }
 
+/* Divide a block of exponent c, and keep what was found relative to it. */
+static void R(divide_on_the_way)(R(division) * d, double c, const REAL *x, intptr_t n, const REAL *e) {
+    R(divide_block)(d, x, n, ALL_GROUPS, e);
+    d->parts.above = d->parts.above * ldexp(1, (int)(d->exponent - c)) + R(sum_total)(&d->above).hi;
+    d->above = R(sum_zero)();
+    d->exponent = c;
+}
+
 /* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds it,
- * so that most rows are read once and c depends on the row's numbers alone. To want the largest logit takes another look
- * at each block. 0 if the fast formula does not hold for this row: its largest logits are out of reach, or blocks out of
+ * so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold for this row: its largest logits are out of reach, or blocks out of
  * reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const R(source) * row, int wants_max, REAL *keep, const R(scratch) * s) {
+static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(division) * d, REAL *keep,
+                        const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
     double c = R(first_exponent)(R(read)(row, 0, n_first, s->block), n_first, plan->k);
     double out_of_reach = -INFINITY;
@@ -69,12 +81,14 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, int wants_max, REA
         R(nothing_in)(plan, b);
         if (R(is_gone)(row, b))
             continue;
-        const REAL *x = R(read)(row, b, length, s->block);
+        R(rest) rest;
+        const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
         int exceeds = 1;
         if (in_reach)
-            sum = R(exp_block_kept)(plan, c, x, length, keep, start, s, &exceeds);
-        if (exceeds || wants_max) {
+            sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, &exceeds);
+        if (exceeds || wants == R(MAXIMA)) {
             const double max = R(block_max)(x, length);
+            s->block_max[b] = (REAL)max;
             if (!(max < INFINITY)) {
                 R(plan_limit)(plan, row, s->block);
                 return 1;
@@ -84,13 +98,15 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, int wants_max, REA
             if (exceeds && fabs(exponent) < LARGEST_EXPONENT) {
                 in_reach = 1;
                 c = exponent;
-                sum = R(exp_block_kept)(plan, c, x, length, keep, start, s, &exceeds);
+                sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, &exceeds);
             } else if (exceeds && in_reach) {
                 return 0;
             } else if (exceeds && exponent > out_of_reach) {
                 out_of_reach = exponent;
             }
         }
+        if (d)
+            R(divide_on_the_way)(d, c, x, length, s->weights);
         if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
             continue;
         plan->blocks.exponent[b] = c;
@@ -111,7 +127,9 @@ static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, co
     plan->exponent = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
-        const double max = R(block_max)(R(read)(row, b, length, s->block), length);
+        const REAL *x = R(read)(row, b, length, s->block);
+        const double max = R(block_max)(x, length);
+        s->block_max[b] = (REAL)max;
         if (!(max < INFINITY)) {
             R(plan_limit)(plan, row, s->block);
             return;
@@ -127,8 +145,9 @@ static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, co
         R(nothing_in)(plan, b);
         if (R(is_gone)(row, b))
             continue;
-        const REAL *x = R(read)(row, b, length, s->block);
-        dd sum = R(exp_block_kept)(plan, 0, x, length, keep, start, s, &exceeds);
+        R(rest) rest;
+        const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
+        dd sum = R(exp_block_kept)(plan, 0, x, length, rest, keep, start, s, &exceeds);
         plan->blocks.exponent[b] = 0;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
@@ -145,20 +164,25 @@ static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R
     plan->blocks = s->blocks;
 }
 
-/* The plan of a row, with its largest logit if that is wanted. Its exponentials are left in `keep` unless that is NULL,
+/* The plan of a row, and what a division finds on the way unless that is NULL. Its exponentials are left in `keep` unless that is NULL,
  * and are meaningless unless the plan is ordinary. */
-static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, int wants_max, REAL *keep,
-                        R(scratch) * s) {
+static void R(plan_dividing)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
+                             R(division) * d, REAL *keep, R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature);
     R(begin_plan)(plan, n, k, s);
     if (!(temperature > 0 && temperature < INFINITY)) {
         R(plan_limit)(plan, row, s->block);
         return;
     }
-    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, wants_max, keep, s))
+    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, wants, d, keep, s))
         R(plan_careful)(plan, row, keep, s);
     if (plan->kind == TS_ORDINARY)
         R(sum_blocks)(plan);
+}
+
+static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
+                        REAL *keep, R(scratch) * s) {
+    R(plan_dividing)(plan, row, n, temperature, wants, NULL, keep, s);
 }
 
 /* The plan of a row of weights: they take the place of exponentials. NaN if one is negative, infinite or NaN. */
@@ -180,13 +204,14 @@ static void R(plan_weights)(ts_plan *plan, const R(source) * row, intptr_t n, RE
         plan->kind = TS_NOWHERE;
     if (plan->kind != TS_ORDINARY)
         return;
+    const R(rest) all = {(REAL)-INFINITY, ALL_GROUPS};
     int exponent, exceeds;
     frexp(plan->max, &exponent);
     plan->exponent = (double)exponent;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
         const REAL *x = R(read)(row, b, length, s->block);
-        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, keep, b * TS_BLOCK, s, &exceeds);
+        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, all, keep, b * TS_BLOCK, s, &exceeds);
         plan->blocks.exponent[b] = plan->exponent;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;

@@ -8,8 +8,9 @@
  * there pivots halve the numbers that a REAL can be, so the passes are never more than its bits.
  */
 
-#define FEW 128           /* entries that are sorted */
-#define SAMPLE_MOST 512   /* entries in a sample */
+#define ALL_TIES INTPTR_MAX
+#define FEW 256           /* entries that are sorted */
+#define SAMPLE_MOST 256   /* entries in a sample */
 #define SAMPLE_LEAST 64   /* and the fewest, of a long enough row */
 #define ROUNDS_SAMPLED 12 /* passes after which samples are not trusted any more */
 
@@ -28,83 +29,64 @@ typedef struct {
     intptr_t ties;
 } R(place_of_cut);
 
-typedef struct {
-    double above, inside; /* measures of candidates above the upper pivot, and between the pivots */
-    intptr_t n_inside;    /* how many those are */
-    intptr_t n_collected; /* and how many of them there was room for */
-} R(parts);
-
-static double R(sum_buffer)(const REAL *e, intptr_t n) {
-    R(sum) sum = R(sum_zero)();
-    for (intptr_t i = 0; i < n; i += TS_GROUP)
-        R(sum_group)(&sum, e + i);
-    return R(sum_total)(&sum).hi;
+/* The sum of the exponentials of some numbers. */
+static double R(mass_of)(const ts_plan *plan, const REAL *x, intptr_t n, const R(scratch) * s) {
+    double mass = 0;
+    int exceeds;
+    for (intptr_t i = 0; i < n; i += TS_BLOCK)
+        mass += R(exp_all)(plan, plan->exponent, x + i, n - i < TS_BLOCK ? n - i : TS_BLOCK, s->weights, &exceeds).hi;
+    return mass;
 }
 
 /* Measure the candidates above `upper`, and those from `lower` to `upper`, which are collected in `window`. */
 static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
-    R(parts) parts = {0, 0, 0, 0};
-    const VR low = V(set1)(lower), high = V(set1)(upper), highest = V(set1)(q->high), zero = V(set1)(0);
-    REAL *e = s->weights, *above = s->chosen, *inside = s->chosen + TS_BLOCK;
+    R(division) d = R(divide_by)(lower, upper, q->high, window, s->room);
+    REAL *const e = q->plan && upper < q->high ? s->weights : NULL; /* else nothing is above */
     for (intptr_t b = 0; b * TS_BLOCK < q->n; b++) {
         const intptr_t rest = q->n - b * TS_BLOCK, n = rest < TS_BLOCK ? rest : TS_BLOCK;
         if (q->row->block_max && q->row->block_max[b] < lower)
             continue;
         const REAL *x = R(read)(q->row, b, n, s->block);
+        const uint32_t groups = R(groups_from)(x, n, d.lower);
         int exceeds;
-        if (q->plan)
-            R(exp_block)(q->plan, q->plan->exponent, x, n, e, &exceeds);
-        intptr_t i = 0, n_above = 0;
-        for (; i < n; i += LANES) {
-            const VR v = V(load_up_to)(x + i, n - i, V(set1)((REAL)-INFINITY));
-            const v_mask is_below = V(not_le)(low, v), is_above = V(not_le)(v, high);
-            const v_mask is_inside = V(neither)(is_below, is_above), is_out = V(not_le)(v, highest);
-            const int count = V(count)(is_inside);
-            parts.n_inside += count;
-            if (count && parts.n_collected + count <= s->room) {
-                V(collect)(window + parts.n_collected, v, is_inside);
-                parts.n_collected += count;
-            }
-            if (q->plan) {
-                const VR weight = V(load)(e + i);
-                V(store)(above + i, V(where)(v_mask_and_not(is_above, is_out), weight));
-                V(store)(inside + i, V(where)(is_inside, weight));
-            } else {
-                n_above += V(count)(v_mask_and_not(is_above, is_out));
-            }
-        }
-        parts.above += (double)n_above;
-        if (!q->plan)
-            continue;
-        for (; i % TS_GROUP != 0; i += LANES) {
-            V(store)(above + i, zero);
-            V(store)(inside + i, zero);
-        }
-        parts.above += R(sum_buffer)(above, n);
-        parts.inside += R(sum_buffer)(inside, n);
+        if (e && groups)
+            R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, &exceeds);
+        R(divide_block)(&d, x, n, groups, e);
     }
     if (!q->plan)
-        parts.inside = (double)parts.n_inside;
-    return parts;
+        d.parts.inside = (double)d.parts.n_inside;
+    else if (e)
+        d.parts.above = R(sum_total)(&d.above).hi;
+    if (q->plan && d.parts.n_collected == d.parts.n_inside)
+        d.parts.inside = R(mass_of)(q->plan, window, d.parts.n_inside, s);
+    else if (q->plan) /* there was no room for all: what is above the lower pivot, less what is above the upper */
+        d.parts.inside = R(divide)(q, lower, R(next_down)(lower), s->chosen, s).above - d.parts.above;
+    return d.parts;
 }
 
+/* Sort at most SAMPLE_MOST numbers by counting how many are larger than each, many at a time. */
 static void R(sort_descending)(REAL *x, intptr_t n) {
-    static const intptr_t gaps[] = {301, 132, 57, 23, 10, 4, 1}; /* Ciura's, for Shell's sort */
-    for (size_t g = 0; g < sizeof gaps / sizeof gaps[0]; g++)
-        for (intptr_t i = gaps[g]; i < n; i++) {
-            const REAL v = x[i];
-            intptr_t j = i;
-            for (; j >= gaps[g] && x[j - gaps[g]] < v; j -= gaps[g])
-                x[j] = x[j - gaps[g]];
-            x[j] = v;
-        }
+    REAL sorted[SAMPLE_MOST], ranks[SAMPLE_MOST + LANES];
+    for (intptr_t i = 0; i < n; i += LANES) {
+        const VR v = V(load_up_to)(x + i, n - i, V(set1)(0)), one = V(set1)(1);
+        VR rank = V(set1)(0);
+        for (intptr_t j = 0; j < n; j++)
+            rank = V(add)(rank, V(where)(V(not_le)(V(set1)(x[j]), v), one));
+        V(store)(ranks + i, rank);
+    }
+    for (intptr_t i = 0; i < n; i++)
+        sorted[i] = (REAL)NAN;
+    for (intptr_t i = 0; i < n; i++)
+        sorted[(intptr_t)ranks[i]] = x[i];
+    for (intptr_t i = 0; i < n; i++) /* equal numbers have one rank, and leave as many places behind it */
+        x[i] = sorted[i] == sorted[i] ? sorted[i] : x[i - 1];
 }
 
 /* The exponentials of some numbers, or ones, in s->weights. */
 static void R(weigh)(const R(search) * q, const REAL *x, intptr_t n, const R(scratch) * s) {
     int exceeds;
     if (q->plan)
-        R(exp_block)(q->plan, q->plan->exponent, x, n, s->weights, &exceeds);
+        R(exp_all)(q->plan, q->plan->exponent, x, n, s->weights, &exceeds);
     for (intptr_t i = 0; !q->plan && i < n; i++)
         s->weights[i] = 1;
 }
@@ -124,15 +106,25 @@ static R(place_of_cut) R(sort_few)(const R(search) * q, REAL *x, intptr_t n, con
     }
     if (i == n) /* by rounding errors */
         i = n - 1;
-    return (R(place_of_cut)){x[first], i - first + 1};
+    const int are_more = i + 1 < n && x[i + 1] == x[first];
+    return (R(place_of_cut)){x[first], are_more ? i - first + 1 : ALL_TIES};
 }
 
-/* Entries of the row at equal steps, of which candidates are kept: how many. */
-static intptr_t R(take_sample)(const R(search) * q, REAL *sample, const R(scratch) * s) {
-    intptr_t wanted = q->n / 64, n = 0;
+/* Some candidates, and how many entries each stands for. */
+typedef struct {
+    REAL x[SAMPLE_MOST];
+    intptr_t n;
+    double each;
+} R(sample);
+
+/* Of entries of the row at equal steps those that are candidates. */
+static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scratch) * s) {
+    intptr_t wanted = q->n / 64;
     wanted = wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted;
     const intptr_t step = q->n > wanted ? q->n / wanted : 1;
     const REAL *x = NULL;
+    sample->n = 0;
+    sample->each = (double)step;
     for (intptr_t i = 0, at = step / 2, b = -1; i < wanted && at < q->n; i++, at += step) {
         if (at / TS_BLOCK != b) {
             b = at / TS_BLOCK;
@@ -141,30 +133,26 @@ static intptr_t R(take_sample)(const R(search) * q, REAL *sample, const R(scratc
         }
         const REAL v = x[at % TS_BLOCK];
         if (v >= q->low && v <= q->high)
-            sample[n++] = v;
+            sample->x[sample->n++] = v;
     }
-    return n;
 }
 
-/* Pivots on both sides of where the target should be, by a sample; 0 if it says too little. */
-static int R(pivots_by_sample)(const R(search) * q, REAL *sample, intptr_t n, REAL *lower, REAL *upper,
-                               const R(scratch) * s) {
-    if (n < SAMPLE_LEAST / 8)
-        return 0;
-    R(sort_descending)(sample, n);
-    R(weigh)(q, sample, n, s);
-    double total = 0, so_far = 0;
-    for (intptr_t i = 0; i < n; i++)
-        total += (double)s->weights[i];
-    const double fraction = (q->target - q->above) / q->inside;
-    intptr_t at = 0;
-    while (at < n - 1 && (so_far += (double)s->weights[at]) < fraction * total)
-        at++;
+/* Pivots on both sides of where the target should be, by a sample. What is below that place is better known from it than
+ * what is above: there are more of them, and no few hold all. */
+static void R(pivots_by_sample)(const R(search) * q, R(sample) * sample, REAL *lower, REAL *upper,
+                                const R(scratch) * s) {
+    const intptr_t n = sample->n;
+    R(sort_descending)(sample->x, n);
+    R(weigh)(q, sample->x, n, s);
+    const double below = q->inside - (q->target - q->above);
+    double so_far = 0;
+    intptr_t at = n - 1;
+    while (at > 0 && (so_far += (double)s->weights[at] * sample->each) < below)
+        at--;
     const double share = ((double)at + 0.5) / (double)n;
     const intptr_t margin = 1 + (intptr_t)(2.5 * sqrt((double)n * share * (1 - share)));
-    *upper = at - margin >= 0 ? sample[at - margin] : q->high;
-    *lower = at + margin < n ? sample[at + margin] : q->low;
-    return 1;
+    *upper = at - margin >= 0 && 4 * at >= n ? sample->x[at - margin] : q->high; /* of few, all are collected */
+    *lower = at + margin < n ? sample->x[at + margin] : q->low;
 }
 
 /* The number in the middle of those that a REAL can be between two. */
@@ -181,57 +169,85 @@ static REAL R(middle)(REAL low, REAL high) {
     return low;
 }
 
-/* The place of the cut of a search; it has one. `is_narrow`: there should be few candidates. */
-static R(place_of_cut) R(find)(R(search) q, int is_narrow, const R(scratch) * s) {
-    REAL *window = s->window, *other = s->window + s->room + LANES, sample[SAMPLE_MOST];
+/* Pivots for the next pass, by the round it is; `window` may hold some candidates that are not all there are. */
+static void R(choose_pivots)(const R(search) * q, int round, const REAL *window, intptr_t n_window, REAL *lower,
+                             REAL *upper, const R(scratch) * s) {
+    R(sample) sample;
+    if (round >= ROUNDS_SAMPLED) {
+        *lower = *upper = R(middle)(q->low, q->high);
+        return;
+    }
+    R(take_sample)(&sample, q, s);
+    if (sample.n < SAMPLE_LEAST / 8 && n_window > SAMPLE_LEAST) {
+        const intptr_t step = n_window / SAMPLE_LEAST;
+        for (sample.n = 0; sample.n < SAMPLE_LEAST; sample.n++)
+            sample.x[sample.n] = window[sample.n * step];
+        R(weigh)(q, sample.x, sample.n, s);
+        double mass = 0;
+        for (intptr_t i = 0; i < sample.n; i++)
+            mass += (double)s->weights[i];
+        sample.each = q->inside / mass;
+    }
+    if (sample.n >= SAMPLE_LEAST / 8)
+        R(pivots_by_sample)(q, &sample, lower, upper, s);
+}
+
+/* The first pass of a search: its pivots and what it found, with the window filled. */
+typedef struct {
+    REAL lower, upper;
+    R(parts) parts;
+} R(pass);
+
+/* The place of the cut of a search; it has one. The first pass has been made, or is made with all candidates where
+ * there should be few of them (`is_narrow`). */
+static R(place_of_cut) R(find)(R(search) q, int is_narrow, const R(pass) * first, const R(scratch) * s) {
+    REAL *window = s->window, *other = s->window + s->room + LANES;
     R(source) collected = R(whole)(&q.row->numbers);
-    intptr_t n_prefix = 0; /* candidates in `window` that are not all there are */
+    intptr_t n_prefix = 0;
     for (int round = 0;; round++) {
-        REAL lower = q.low, upper = q.high;
-        intptr_t n = R(take_sample)(&q, sample, s);
-        if (n < SAMPLE_LEAST / 8 && n_prefix) {
-            n = n_prefix < SAMPLE_MOST ? n_prefix : SAMPLE_MOST;
-            for (intptr_t i = 0; i < n; i++)
-                sample[i] = window[i * (n_prefix / n)];
+        R(pass) pass = {q.low, q.high, {0, 0, 0, 0}};
+        if (round == 0 && first) {
+            pass = *first;
+        } else {
+            if (round > 0 || !is_narrow)
+                R(choose_pivots)(&q, round, window, n_prefix, &pass.lower, &pass.upper, s);
+            pass.parts = R(divide)(&q, pass.lower, pass.upper, window, s);
         }
-        if (round >= ROUNDS_SAMPLED)
-            lower = upper = R(middle)(q.low, q.high);
-        else if (round > 0 || !is_narrow)
-            R(pivots_by_sample)(&q, sample, n, &lower, &upper, s);
-        const R(parts) parts = R(divide)(&q, lower, upper, window, s);
+        const R(parts) *parts = &pass.parts;
+        const double above = q.above + parts->above;
         n_prefix = 0;
-        if (lower == q.low &&
-            q.above + parts.above + parts.inside < q.target) /* rounding errors: less than they are left */
-            return (R(place_of_cut)){q.low, parts.n_inside};
-        if (q.above + parts.above >= q.target) {
-            q.low = R(next_up)(upper);
-            q.inside = parts.above;
-        } else if (q.above + parts.above + parts.inside >= q.target) {
-            q.above += parts.above;
-            q.inside = parts.inside;
-            q.low = lower;
-            q.high = upper;
-            if (lower == upper) {
-                const double each = parts.inside / (double)parts.n_inside, ties = ceil((q.target - q.above) / each);
-                const intptr_t most = parts.n_inside;
-                return (R(place_of_cut)){lower, ties < 1 ? 1 : ties < (double)most ? (intptr_t)ties : most};
+        if (pass.lower == q.low &&
+            above + parts->inside < q.target) /* by rounding errors there is less than was left */
+            return (R(place_of_cut)){q.low, ALL_TIES};
+        if (above >= q.target) {
+            q.low = R(next_up)(pass.upper);
+            q.inside = parts->above;
+        } else if (above + parts->inside < q.target) {
+            q.above = above + parts->inside;
+            q.inside -= parts->above + parts->inside;
+            q.high = R(next_down)(pass.lower);
+        } else {
+            q.above = above;
+            q.inside = parts->inside;
+            q.low = pass.lower;
+            q.high = pass.upper;
+            if (q.low == q.high) {
+                const double each = parts->inside / (double)parts->n_inside, ties = ceil((q.target - above) / each);
+                const int are_all = ties >= (double)parts->n_inside;
+                return (R(place_of_cut)){q.low, are_all ? ALL_TIES : ties < 1 ? 1 : (intptr_t)ties};
             }
-            if (parts.n_collected < parts.n_inside) {
-                n_prefix = parts.n_collected;
+            if (parts->n_collected < parts->n_inside) {
+                n_prefix = parts->n_collected;
                 continue;
             }
-            if (parts.n_inside <= FEW)
-                return R(sort_few)(&q, window, parts.n_inside, s);
+            if (parts->n_inside <= FEW)
+                return R(sort_few)(&q, window, parts->n_inside, s);
             collected.numbers = (ts_vector){(char *)window, sizeof(REAL), sizeof(REAL) == 4 ? TS_F32 : TS_F64};
             q.row = &collected;
-            q.n = parts.n_inside;
+            q.n = parts->n_inside;
             REAL *const free_one = other;
             other = window;
             window = free_one;
-        } else {
-            q.above += parts.above + parts.inside;
-            q.inside -= parts.above + parts.inside;
-            q.high = R(next_down)(lower);
         }
     }
 }

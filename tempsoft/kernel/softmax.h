@@ -54,9 +54,10 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
 /* The exponentials of a block that were not kept, made again with the same bits. */
 static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b, const R(scratch) * s) {
     const intptr_t length = block_length(plan, b);
-    const REAL *x = R(read)(row, b, length, s->block);
+    R(rest) rest;
+    const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
     int exceeds;
-    R(exp_block)(plan, plan->blocks.exponent[b], x, length, s->weights, &exceeds);
+    R(exp_block)(plan, plan->blocks.exponent[b], x, length, rest, s->weights, &exceeds);
     return s->weights;
 }
 
@@ -75,7 +76,7 @@ static inline int R(softmax_short)(const R(source) * row, intptr_t n, double tem
     if (!(fabs(c) < LARGEST_EXPONENT))
         return 0;
     int exceeds;
-    const dd inverse = dd_inverse(R(exp_block)(&plan, c, x, n, s->weights, &exceeds));
+    const dd inverse = dd_inverse(R(exp_all)(&plan, c, x, n, s->weights, &exceeds));
     if (exceeds)
         return 0;
     const REAL hi = (REAL)inverse.hi, lo = (REAL)((inverse.hi - hi) + inverse.lo);
@@ -95,7 +96,7 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     else if (R(is_plain)(out) && out->data != row->numbers.data)
         keep = (REAL *)out->data;
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, 0, keep, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(JUST_SUMS), keep, s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;

@@ -4,6 +4,8 @@
  * removes nothing changes no bit. A block of which nothing is left need not be read.
  */
 
+#define ALL_GROUPS 0xffffffffu
+
 typedef struct {
     ts_vector numbers;
     int is_cut;
@@ -37,22 +39,80 @@ static inline int R(is_gone)(const R(source) * row, intptr_t b) {
            (row->block_max[b] == row->threshold && (b > row->tie_block || (b == row->tie_block && row->n_ties == 0)));
 }
 
+#if TS_REAL == 64 /* used by both */
+static inline int lowest_bit(uint64_t bits) {
+#if defined(__GNUC__)
+    return __builtin_ctzll(bits);
+#else
+    int i = 0;
+    while (!(bits >> i & 1))
+        i++;
+    return i;
+#endif
+}
+#endif
+
+#if TS_REAL == 64
+static inline int count_bits(uint32_t bits) {
+#if defined(__GNUC__)
+    return __builtin_popcount(bits);
+#else
+    int n = 0;
+    for (; bits; bits &= bits - 1)
+        n++;
+    return n;
+#endif
+}
+#endif
+
+#if TS_REAL == 64
+/* All groups, if there are many: that is faster than to pass over some. */
+static inline uint32_t many_or(uint32_t groups) {
+    return count_bits(groups) < TS_BLOCK / TS_GROUP / 2 ? groups : ALL_GROUPS;
+}
+#endif
+
+/* A bit for each group of 64 in which an entry is at least `least`. */
+static uint32_t R(groups_from)(const REAL *x, intptr_t n, VR least) {
+    const VR none = V(set1)((REAL)-INFINITY);
+    uint32_t groups = 0;
+    intptr_t i = 0;
+    for (; i + TS_GROUP <= n; i += TS_GROUP) {
+        VR largest = V(load)(x + i);
+        for (int at = LANES; at < TS_GROUP; at += LANES)
+            largest = V(max)(V(load)(x + i + at), largest);
+        groups |= (uint32_t)v_mask_any(V(ge)(largest, least)) << i / TS_GROUP;
+    }
+    for (const intptr_t start = i; i < n; i += LANES)
+        groups |= (uint32_t)v_mask_any(V(ge)(V(load_up_to)(x + i, n - i, none), least)) << start / TS_GROUP;
+    return groups;
+}
+
+/* Whether the cut goes through equal entries of block b, so that it cannot be told from an entry alone. */
+static inline int R(cuts_ties)(const R(source) * row, intptr_t b) {
+    return row->threshold == (REAL)INFINITY || (b == row->tie_block && row->n_ties > 0);
+}
+
+/* The smallest entry of block b that is left, where the cut does not go through equal ones. */
+static inline REAL R(least_left)(const R(source) * row, intptr_t b) {
+    return b < row->tie_block ? row->threshold : R(next_up)(row->threshold);
+}
+
 /* The first n entries of block b, in `to`, those removed by the cut as -inf; whole vectors are written. */
 static void R(apply_cut)(const R(source) * row, intptr_t b, const REAL *x, intptr_t n, REAL *to) {
-    const VR none = V(set1)((REAL)-INFINITY);
-    const VR least = V(set1)(b < row->tie_block ? row->threshold : R(next_up)(row->threshold));
-    intptr_t n_ties = b == row->tie_block ? row->n_ties : 0;
-    if (row->threshold == (REAL)INFINITY || n_ties > 0) {
+    if (R(cuts_ties)(row, b)) {
+        intptr_t n_ties = b < row->tie_block ? n : b == row->tie_block ? row->n_ties : 0;
         for (intptr_t i = 0; i < n; i++) {
             const REAL v = x[i];
-            const int ties = v == row->threshold && (b < row->tie_block || n_ties > 0);
-            n_ties -= ties;
-            to[i] = v > row->threshold || ties ? v : (REAL)-INFINITY;
+            const int is_tie = v == row->threshold && n_ties > 0;
+            n_ties -= is_tie;
+            to[i] = v > row->threshold || is_tie ? v : (REAL)-INFINITY;
         }
         return;
     }
+    const VR least = V(set1)(R(least_left)(row, b)), none = V(set1)((REAL)-INFINITY);
     for (intptr_t i = 0; i < n; i += LANES) {
-        VR v = V(load_up_to)(x + i, n - i, none);
+        const VR v = V(load_up_to)(x + i, n - i, none);
         V(store)(to + i, V(select_ge)(v, least, v, none));
     }
 }
@@ -64,6 +124,28 @@ static inline const REAL *R(read)(const R(source) * row, intptr_t b, intptr_t n,
         return x;
     R(apply_cut)(row, b, x, n, buffer);
     return buffer;
+}
+
+/* What is left of a block: entries below `least` are gone, and so are groups of 64 without a bit. */
+typedef struct {
+    REAL least;
+    uint32_t groups;
+} R(rest);
+
+/* All entries of block b, and what is left of them. Nothing is copied unless the cut goes through equal entries. Where
+ * much is left all groups are said to be: that is faster. */
+static inline const REAL *R(read_uncut)(const R(source) * row, intptr_t b, intptr_t n, REAL *buffer, R(rest) * rest) {
+    const REAL *x = R(load)(&row->numbers, b * TS_BLOCK, n, buffer);
+    *rest = (R(rest)){(REAL)-INFINITY, ALL_GROUPS};
+    if (!row->is_cut)
+        return x;
+    if (R(cuts_ties)(row, b)) {
+        R(apply_cut)(row, b, x, n, buffer);
+        return buffer;
+    }
+    rest->least = R(least_left)(row, b);
+    rest->groups = many_or(R(groups_from)(x, n, V(set1)(rest->least)));
+    return x;
 }
 
 /* Whether entry `at` is left. */

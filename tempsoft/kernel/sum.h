@@ -61,24 +61,29 @@ static inline void R(sum_add)(R(sum) * sum, int piece, const VR e[4]) {
 #endif
 }
 
-/* Add a group that is in memory. */
-static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
+/* Add a group. */
+static inline void R(sum_vectors)(R(sum) * sum, const VR e[TS_GROUP / LANES]) {
+    for (int piece = 0; piece < PIECES; piece++) {
+        const VR chunks[4] = {e[piece], e[piece + PIECES], e[piece + 2 * PIECES], e[piece + 3 * PIECES]};
 #if TS_REAL == 32
-    for (int piece = 0; piece < PIECES; piece++, e += LANES) {
-        vf chunks[4] = {vf_load(e), vf_load(e + 16), vf_load(e + 32), vf_load(e + 48)};
         for (int odd = 0; odd < VF_LANES / VD_LANES; odd++) {
             vd first = vd_add(vf_widened(chunks[0], odd), vf_widened(chunks[1], odd));
             vd second = vd_add(vf_widened(chunks[2], odd), vf_widened(chunks[3], odd));
             vd *hi = &sum->hi[piece * (VF_LANES / VD_LANES) + odd];
             *hi = vd_add(*hi, vd_add(first, second));
         }
-    }
 #else
-    for (int piece = 0; piece < PIECES; piece++, e += LANES) {
-        VR chunks[4] = {V(load)(e), V(load)(e + 16), V(load)(e + 32), V(load)(e + 48)};
         R(sum_add)(sum, piece, chunks);
-    }
 #endif
+    }
+}
+
+/* Add a group that is in memory. */
+static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
+    VR vectors[TS_GROUP / LANES];
+    for (int i = 0; i < TS_GROUP / LANES; i++)
+        vectors[i] = V(load)(e + i * LANES);
+    R(sum_vectors)(sum, vectors);
 }
 
 #if TS_REAL == 64

@@ -50,6 +50,7 @@ static inline float vf_largest(vf x) {
 static inline vf vf_max_bits(vf a, vf b) {
     return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
+static inline v_mask vf_ge(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
 static inline v_mask vf_not_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NLE_UQ); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
@@ -90,6 +91,7 @@ static inline vd vd_max_bits(vd a, vd b) { /* the comparison is of signed intege
     __m256i x = _mm256_xor_si256(_mm256_castpd_si256(a), sign), y = _mm256_xor_si256(_mm256_castpd_si256(b), sign);
     return _mm256_blendv_pd(b, a, _mm256_castsi256_pd(_mm256_cmpgt_epi64(x, y)));
 }
+static inline v_mask vd_ge(vd a, vd b) { return _mm256_castpd_ps(_mm256_cmp_pd(a, b, _CMP_GE_OQ)); }
 static inline v_mask vd_not_le(vd a, vd b) { return _mm256_castpd_ps(_mm256_cmp_pd(a, b, _CMP_NLE_UQ)); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_GE_OQ));
@@ -101,10 +103,6 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), shifted));
 }
 
-static inline v_mask vf_neither(v_mask a, v_mask b) {
-    return _mm256_andnot_ps(_mm256_or_ps(a, b), _mm256_castsi256_ps(_mm256_set1_epi32(-1)));
-}
-static inline v_mask vd_neither(v_mask a, v_mask b) { return vf_neither(a, b); }
 static inline vf vf_where(v_mask a, vf x) { return _mm256_and_ps(a, x); }
 static inline vd vd_where(v_mask a, vd x) { return _mm256_and_pd(_mm256_castps_pd(a), x); }
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
@@ -122,6 +120,7 @@ static inline void vd_collect(double *p, vd x, v_mask a) {
         *p++ = lanes[__builtin_ctz(bits)];
 }
 
+static inline v_mask v_mask_and(v_mask a, v_mask b) { return _mm256_and_ps(a, b); }
 static inline v_mask v_mask_and_not(v_mask a, v_mask b) { return _mm256_andnot_ps(b, a); }
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return _mm256_or_ps(a, b); }
 static inline int v_mask_any(v_mask a) { return _mm256_movemask_ps(a) != 0; }

@@ -42,6 +42,7 @@ static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
 static inline vf vf_max_bits(vf a, vf b) {
     return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
 }
+static inline v_mask vf_ge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 static inline v_mask vf_not_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
     return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), no, yes);
@@ -71,6 +72,7 @@ static inline double vd_largest(vd x) { return _mm512_reduce_max_pd(x); }
 static inline vd vd_max_bits(vd a, vd b) {
     return _mm512_castsi512_pd(_mm512_max_epu64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
 }
+static inline v_mask vd_ge(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GE_OQ); }
 static inline v_mask vd_not_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLE_UQ); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_GE_OQ), no, yes);
@@ -82,8 +84,6 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(p), shifted));
 }
 
-static inline v_mask vf_neither(v_mask a, v_mask b) { return (v_mask) ~(a | b); }
-static inline v_mask vd_neither(v_mask a, v_mask b) { return (v_mask)(~(a | b) & 0xff); }
 static inline int vf_count(v_mask a) { return __builtin_popcount(a); }
 static inline int vd_count(v_mask a) { return __builtin_popcount(a); }
 static inline vf vf_where(v_mask a, vf x) { return _mm512_maskz_mov_ps(a, x); }
@@ -91,6 +91,7 @@ static inline vd vd_where(v_mask a, vd x) { return _mm512_maskz_mov_pd((__mmask8
 static inline void vf_collect(float *p, vf x, v_mask a) { vf_store(p, _mm512_maskz_compress_ps(a, x)); }
 static inline void vd_collect(double *p, vd x, v_mask a) { vd_store(p, _mm512_maskz_compress_pd((__mmask8)a, x)); }
 
+static inline v_mask v_mask_and(v_mask a, v_mask b) { return (v_mask)(a & b); }
 static inline v_mask v_mask_and_not(v_mask a, v_mask b) { return (v_mask)(a & ~b); }
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return (v_mask)(a | b); }
 static inline int v_mask_any(v_mask a) { return a != 0; }

@@ -24,11 +24,8 @@ typedef int v_mask;
 static inline vf vf_set1(float x) { return x; }
 static inline vf vf_load(const float *p) { return *p; }
 static inline void vf_store(float *p, vf x) { *p = x; }
-/* The first n lanes from memory, all or none, and `fill` in the others; nothing past them is touched. n > 0 here. */
-static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
-    (void)n, (void)fill;
-    return *p;
-}
+/* The first n lanes from memory, all or none, and `fill` in the others; nothing past them is touched. */
+static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) { return n > 0 ? *p : fill; }
 static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     (void)n;
     *p = x;
@@ -52,6 +49,7 @@ static inline vf vf_max_bits(vf a, vf b) {
     memcpy(&b_bits, &b, sizeof b);
     return a_bits > b_bits ? a : b;
 }
+static inline v_mask vf_ge(vf a, vf b) { return a >= b; }
 static inline v_mask vf_not_le(vf a, vf b) { return !(a <= b); } /* also where either is NaN */
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
 static inline vf vf_keep_ge(vf a, vf b, vf x) { return a >= b ? x : 0; }
@@ -69,10 +67,7 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline vd vd_set1(double x) { return x; }
 static inline vd vd_load(const double *p) { return *p; }
 static inline void vd_store(double *p, vd x) { *p = x; }
-static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) {
-    (void)n, (void)fill;
-    return *p;
-}
+static inline vd vd_load_up_to(const double *p, intptr_t n, vd fill) { return n > 0 ? *p : fill; }
 static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
     (void)n;
     *p = x;
@@ -94,6 +89,7 @@ static inline vd vd_max_bits(vd a, vd b) {
     memcpy(&b_bits, &b, sizeof b);
     return a_bits > b_bits ? a : b;
 }
+static inline v_mask vd_ge(vd a, vd b) { return a >= b; }
 static inline v_mask vd_not_le(vd a, vd b) { return !(a <= b); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) { return a >= b ? yes : no; }
 static inline vd vd_keep_ge(vd a, vd b, vd x) { return a >= b ? x : 0; }
@@ -108,9 +104,7 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return p;
 }
 
-/* Lanes in neither mask; x in the lanes of a, 0 in the others; how many lanes. */
-static inline v_mask vf_neither(v_mask a, v_mask b) { return !(a | b); }
-static inline v_mask vd_neither(v_mask a, v_mask b) { return !(a | b); }
+/* x in the lanes of a, 0 in the others; how many lanes. */
 static inline vf vf_where(v_mask a, vf x) { return a ? x : 0; }
 static inline vd vd_where(v_mask a, vd x) { return a ? x : 0; }
 static inline int vf_count(v_mask a) { return a; }
@@ -125,6 +119,7 @@ static inline void vd_collect(double *p, vd x, v_mask a) {
         *p = x;
 }
 
+static inline v_mask v_mask_and(v_mask a, v_mask b) { return a & b; }
 static inline v_mask v_mask_and_not(v_mask a, v_mask b) { return a & !b; }
 static inline v_mask v_mask_or(v_mask a, v_mask b) { return a | b; }
 static inline int v_mask_any(v_mask a) { return a; }
