@@ -2,7 +2,7 @@
 
 from typing import Any as _Any
 
-from . import reference
+from . import reference, special
 from ._version import __version__
 from .probabilities import entropy, log_prob, log_softmax, logsumexp, softmax, support, top_log_probs
 from .random import uniforms
@@ -20,6 +20,7 @@ __all__ = [
     "sample_weights",
     "set_workers",
     "softmax",
+    "special",
     "support",
     "top_log_probs",
     "uniforms",
