@@ -44,7 +44,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.blocks.sum_lo = s.blocks.sum_hi + n_blocks;
     s.block_max = (REAL *)(s.blocks.sum_lo + n_blocks);
     s.block_cumulative = s.blocks.sum_lo + 2 * n_blocks;
-    s.first_draw = (intptr_t *)(s.block_cumulative + n_blocks);
+    s.first_draw = (intptr_t *)(s.block_cumulative + (n_blocks < 64 ? 64 : n_blocks));
     s.next_draw = s.first_draw + n_blocks;
     s.fraction = (double *)(s.next_draw + n_draws);
     s.turned = (REAL *)(s.fraction + n_draws);
@@ -214,9 +214,9 @@ static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intp
     } else if (plan->formula == TS_CAREFUL) {
         sum = R(exp_block_by)(R(exp_careful), x, n, rest.groups, s, &least, &largest, e);
     } else {
-        const int power = BIAS - (int)exponent;
-        s.a_hi = V(set1)((REAL)ldexp(1, power / 2));
-        s.a_lo = V(set1)((REAL)ldexp(1, power - power / 2));
+        const int power = BIAS - (int)exponent, half = power / 2;
+        s.a_hi = V(set1)((REAL)two_to(half));
+        s.a_lo = V(set1)((REAL)two_to(power - half));
         sum = R(exp_block_by)(R(exp_weighed), x, n, rest.groups, s, NULL, &largest, e);
     }
     *exceeds = v_mask_any(V(not_le)(largest, V(set1)(ROUND + HEADROOM)));

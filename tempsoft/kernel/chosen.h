@@ -121,10 +121,13 @@ static void R(best_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
         if (R(is_gone)(&cut, b))
             continue;
         const intptr_t length = block_length(&plan, b);
-        const REAL *x = R(read)(&cut, b, length, s->block);
-        for (intptr_t i = 0; i < length && count < k; i++)
-            if (x[i] > (REAL)-INFINITY)
-                entries[count++] = (R(entry)){(double)x[i], b * TS_BLOCK + i};
+        R(rest) rest;
+        const REAL *x = R(read_uncut)(&cut, b, length, s->block, &rest);
+        const REAL least = rest.least > -REAL_MAX ? rest.least : -REAL_MAX;
+        for (uint32_t left = R(groups_from)(x, length, V(set1)(least)); left; left &= left - 1)
+            for (intptr_t i = lowest_bit(left) * TS_GROUP, end = i + TS_GROUP; i < end && i < length && count < k; i++)
+                if (x[i] >= least)
+                    entries[count++] = (R(entry)){(double)x[i], b * TS_BLOCK + i};
     }
     R(sort_entries)(entries, count, entries + k);
     const R(log_probs) p = R(log_probs_of)(&plan);

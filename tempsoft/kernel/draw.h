@@ -1,4 +1,4 @@
-/* Draws by inverse CDF in index order: u picks a block, a group of it, an entry of that. For REAL, by inclusion.
+/* Draws by inverse CDF in index order: u picks a block, a group of it, a run of that, an entry. For REAL, by inclusion.
  *
  * At each level the fraction is taken of the level's own total, so sums of different roundings never meet and a rare
  * last entry keeps its rate; what is left of u inside the chosen part is the fraction of the next level. A weight that
@@ -11,34 +11,50 @@ typedef struct {
     double fraction; /* of what is chosen, in [0, 1) */
 } choice;
 
+#define DRAWN_TOGETHER 64
+
+/* Cumulative sums are kept in whole vectors, with +inf behind the last. */
+#define PADDED(n) (((n) + VD_LANES - 1) / VD_LANES * VD_LANES)
+
 /* The first entry whose cumulative sum exceeds fraction x total; the last of positive weight where rounding left none.
- * -1 if the total is 0 or not finite. */
-static choice choose(const double *cumulative, intptr_t n, double fraction) {
+ * -1 if the total is 0 or not finite. `most` is n or more, and a constant where few are counted without a branch. */
+TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double fraction) {
     const double total = cumulative[n - 1], almost_1 = 0x1.fffffffffffffp-1;
     if (!(total > 0 && total < INFINITY)) /* infinite only where somebody changed the row meanwhile */
         return (choice){-1, 0.0};
     double target = fraction * total;
     if (!(target < total))
-        target = total * almost_1;  /* the largest below the total */
-    intptr_t low = 0, high = n - 1; /* the answer is in low ... high */
-    while (low < high) {
-        intptr_t middle = low + (high - low) / 2;
-        if (cumulative[middle] > target)
-            high = middle;
-        else
-            low = middle + 1;
+        target = total * almost_1; /* the largest below the total */
+    intptr_t low = 0;
+    if (most > 64 || VD_LANES == 1) {
+        for (intptr_t left = n; left > 1; left -= left / 2)
+            low += cumulative[low + left / 2 - 1] <= target ? left / 2 : 0;
+        low += cumulative[low] <= target;
+    } else {
+        const vd limit = vd_set1(target);
+        for (intptr_t i = 0; i < PADDED(most); i += VD_LANES)
+            low += vd_count(vd_ge(limit, vd_load(cumulative + i)));
     }
+    low = low < n ? low : n - 1;
     double before = low ? cumulative[low - 1] : 0.0;
     double rest = (target - before) / (cumulative[low] - before);
     return (choice){low, rest < almost_1 ? rest : almost_1};
+}
+
+/* Among blocks, of which there may be many. */
+static choice choose_block(const double *cumulative, intptr_t n, double fraction) {
+    return n <= 16   ? choose(cumulative, n, 16, fraction)
+           : n <= 64 ? choose(cumulative, n, 64, fraction)
+                     : choose(cumulative, n, n, fraction);
 }
 #endif
 
 /* One block, ready for draws. */
 typedef struct {
-    const REAL *weights;                /* of its entries, 0 where never drawn, padded to whole groups */
-    double *cumulative;                 /* sums of the weights of each group, where `summed` says so */
-    double groups[TS_BLOCK / TS_GROUP]; /* sums of groups */
+    const REAL *weights;                        /* of its entries, 0 where never drawn, padded to whole groups */
+    double groups[PADDED(TS_BLOCK / TS_GROUP)]; /* sums of groups */
+    /* where `summed` says so: sums of runs of a group, and of the weights of each run */
+    double runs[TS_BLOCK / TS_GROUP][PADDED(TS_GROUP / TS_RUN)], *cumulative;
     intptr_t length, n_groups;
     uint32_t summed; /* one bit a group */
 } R(block);
@@ -68,6 +84,8 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
         }
         block->groups[g] = sum += R(fold)(sums);
     }
+    for (intptr_t g = block->n_groups; g < PADDED(TS_BLOCK / TS_GROUP); g++)
+        block->groups[g] = INFINITY;
 }
 
 static void R(sum_groups)(R(block) * block, REAL *weights, const R(factor) * f) {
@@ -107,21 +125,44 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
     R(sum_groups)(block, e, is_ordinary ? &factor : NULL);
 }
 
-/* The entry of a block that a fraction of its weight falls on, or -1 where nothing in it can be drawn. */
-static intptr_t R(draw_in_block)(R(block) * block, double fraction) {
-    choice group = choose(block->groups, block->n_groups, fraction);
-    if (group.index < 0)
-        return -1;
-    const intptr_t start = group.index * TS_GROUP, rest = block->length - start;
-    const intptr_t n = rest < TS_GROUP ? rest : TS_GROUP;
-    double *cumulative = block->cumulative + start;
-    if (!(block->summed >> group.index & 1)) {
-        double sum = 0.0;
-        for (intptr_t i = 0; i < n; i++)
-            cumulative[i] = sum += (double)block->weights[start + i];
-        block->summed |= (uint32_t)1 << group.index;
+/* The sums of the runs of group g, and within them. */
+static void R(sum_runs)(R(block) * block, intptr_t g) {
+    const REAL *weights = block->weights + g * TS_GROUP;
+    double *cumulative = block->cumulative + g * TS_GROUP, *runs = block->runs[g];
+    double sums[TS_GROUP / TS_RUN] = {0}, sum = 0.0;
+    for (intptr_t i = 0; i < TS_RUN; i++)
+        for (int r = 0; r < TS_GROUP / TS_RUN; r++)
+            cumulative[r * TS_RUN + i] = sums[r] += (double)weights[r * TS_RUN + i];
+    for (int r = 0; r < TS_GROUP / TS_RUN; r++)
+        runs[r] = sum += sums[r];
+    for (int r = TS_GROUP / TS_RUN; r < PADDED(TS_GROUP / TS_RUN); r++)
+        runs[r] = INFINITY;
+    block->summed |= (uint32_t)1 << g;
+}
+
+/* The entries of a block that fractions of its weight fall on, or -1 where nothing in it can be drawn. Level by level for
+ * all, as each level has to wait for a division of the one before. */
+static void R(draw_in_block)(R(block) * block, const double *fractions, int n, intptr_t *at) {
+    choice chosen[DRAWN_TOGETHER];
+    for (int i = 0; i < n; i++)
+        chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, fractions[i]);
+    for (int i = 0; i < n; i++) {
+        at[i] = chosen[i].index;
+        if (at[i] < 0) /* only where somebody changed the row meanwhile */
+            chosen[i].index = 0;
+        if (!(block->summed >> chosen[i].index & 1))
+            R(sum_runs)(block, chosen[i].index);
     }
-    return start + choose(cumulative, n, group.fraction).index;
+    for (int i = 0; i < n; i++) {
+        const intptr_t g = chosen[i].index;
+        const choice run = choose(block->runs[g], TS_GROUP / TS_RUN, TS_GROUP / TS_RUN, chosen[i].fraction);
+        chosen[i] = (choice){g * (TS_GROUP / TS_RUN) + (run.index < 0 ? 0 : run.index), run.fraction};
+    }
+    for (int i = 0; i < n; i++) {
+        const intptr_t start = chosen[i].index * TS_RUN;
+        const choice entry = choose(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].fraction);
+        at[i] = at[i] < 0 || entry.index < 0 ? -1 : start + entry.index;
+    }
 }
 
 /* Where block b was chosen but no entry of it is drawable: the next entry that is. There is one: so little weight is only
@@ -132,7 +173,9 @@ static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const R(sou
         if (!R(counts)(plan, b))
             continue;
         R(ready_block)(block, plan, row, b, NULL, NULL, s);
-        const intptr_t index = R(draw_in_block)(block, 0.0);
+        const double least = 0.0;
+        intptr_t index;
+        R(draw_in_block)(block, &least, 1, &index);
         if (index >= 0)
             return b * TS_BLOCK + index;
     }
@@ -153,7 +196,7 @@ static void R(draw_some)(const ts_plan *plan, const R(source) * row, const ts_ve
         double number = *(const double *)(u->data + (first + i) * u->stride);
         choice chosen = {0, number};
         if (plan->n_blocks > 1)
-            chosen = choose(s->block_cumulative, plan->n_blocks, number);
+            chosen = choose_block(s->block_cumulative, plan->n_blocks, number);
         R(put_draw)(index, first + i, -1);
         if (chosen.index < 0) /* only where somebody changed the row meanwhile; so below */
             continue;
@@ -167,9 +210,18 @@ static void R(draw_some)(const ts_plan *plan, const R(source) * row, const ts_ve
         R(ready_block)(&block, plan, row, b, e, NULL, s);
         int is_empty = !(block.groups[block.n_groups - 1] > 0);
         intptr_t instead = is_empty ? R(draw_after)(&block, plan, row, b, s) : -1;
-        for (intptr_t i = s->first_draw[b]; i >= 0; i = s->next_draw[i]) {
-            const intptr_t at = is_empty ? -1 : R(draw_in_block)(&block, s->fraction[i]);
-            R(put_draw)(index, first + i, at < 0 ? instead : b * TS_BLOCK + at);
+        for (intptr_t i = s->first_draw[b]; i >= 0;) {
+            intptr_t draws[DRAWN_TOGETHER], at[DRAWN_TOGETHER];
+            double fractions[DRAWN_TOGETHER];
+            int together = 0;
+            for (; i >= 0 && together < DRAWN_TOGETHER; i = s->next_draw[i]) {
+                draws[together] = i;
+                fractions[together++] = s->fraction[i];
+            }
+            if (!is_empty)
+                R(draw_in_block)(&block, fractions, together, at);
+            for (int k = 0; k < together; k++)
+                R(put_draw)(index, first + draws[k], is_empty ? instead : b * TS_BLOCK + at[k]);
         }
     }
 }

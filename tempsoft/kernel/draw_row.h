@@ -6,6 +6,14 @@ static void R(weigh_blocks)(const ts_plan *plan, double *weights) {
         weights[b] = R(counts)(plan, b) ? down_by(plan->blocks.sum_hi[b], R(depth)(plan, b)) : 0;
 }
 
+static void R(accumulate)(const double *weights, intptr_t n, double *cumulative) {
+    double sum = 0.0;
+    for (intptr_t b = 0; b < n; b++)
+        cumulative[b] = sum += weights[b];
+    for (intptr_t b = n; b < 64; b++)
+        cumulative[b] = INFINITY;
+}
+
 /* Draws from what is left: what was drawn is taken out of its block, whose weight is added up again rather than
  * subtracted from, so small probabilities keep their rate when a large one is gone. 0 if nothing drawable is left. */
 static int R(draw_successively)(const ts_plan *plan, const R(source) * row, const ts_vector *u, const ts_vector *index,
@@ -14,16 +22,16 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
     R(weigh_blocks)(plan, weights);
     memset(s->taken, 0, (size_t)plan->n_blocks * TS_BLOCK / 8);
     for (intptr_t i = 0; i < n_draws;) {
-        double sum = 0.0;
-        for (intptr_t b = 0; b < plan->n_blocks; b++)
-            s->block_cumulative[b] = sum += weights[b];
-        const choice chosen = choose(s->block_cumulative, plan->n_blocks, *(const double *)(u->data + i * u->stride));
+        R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
+        const choice chosen =
+            choose_block(s->block_cumulative, plan->n_blocks, *(const double *)(u->data + i * u->stride));
         const intptr_t b = chosen.index;
         if (b < 0)
             return 0;
         R(block) block;
         R(ready_block)(&block, plan, row, b, e, s->taken, s);
-        const intptr_t at = R(draw_in_block)(&block, chosen.fraction);
+        intptr_t at;
+        R(draw_in_block)(&block, &chosen.fraction, 1, &at);
         if (at < 0) { /* nothing drawable in it after all */
             weights[b] = 0;
             continue;
@@ -49,8 +57,7 @@ static void R(draw_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
         is_valid = R(draw_successively)(&plan, row, u, index, n_draws, keep, s);
     } else if (is_valid) {
         R(weigh_blocks)(&plan, s->block_cumulative);
-        for (intptr_t b = 1; b < plan.n_blocks; b++)
-            s->block_cumulative[b] += s->block_cumulative[b - 1];
+        R(accumulate)(s->block_cumulative, plan.n_blocks, s->block_cumulative);
         for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
             R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
     }

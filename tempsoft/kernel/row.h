@@ -61,7 +61,7 @@ static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
 /* Divide a block of exponent c, and keep what was found relative to it. */
 static void R(divide_on_the_way)(R(division) * d, double c, const REAL *x, intptr_t n, const REAL *e) {
     R(divide_block)(d, x, n, ALL_GROUPS, e);
-    d->parts.above = d->parts.above * ldexp(1, (int)(d->exponent - c)) + R(sum_total)(&d->above).hi;
+    d->parts.above = down_by(d->parts.above, (int)(c - d->exponent)) + R(sum_total)(&d->above).hi;
     d->above = R(sum_zero)();
     d->exponent = c;
 }
@@ -185,6 +185,19 @@ static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double
     R(plan_dividing)(plan, row, n, temperature, wants, NULL, keep, s);
 }
 
+/* The largest of some weights; NaN if one is negative or NaN. */
+static double R(weights_max)(const REAL *x, intptr_t n) {
+    const VR zero = V(set1)(0);
+    VR max = zero;
+    v_mask is_bad = V(not_le)(zero, zero);
+    for (intptr_t i = 0; i < n; i += LANES) {
+        const VR v = V(load_up_to)(x + i, n - i, zero);
+        max = V(max)(v, max);
+        is_bad = v_mask_or(is_bad, V(not_le)(zero, v));
+    }
+    return v_mask_any(is_bad) ? NAN : (double)V(largest)(max);
+}
+
 /* The plan of a row of weights: they take the place of exponentials. NaN if one is negative, infinite or NaN. */
 static void R(plan_weights)(ts_plan *plan, const R(source) * row, intptr_t n, REAL *keep, R(scratch) * s) {
     R(begin_plan)(plan, n, R(tempering_for)(s, 1.0), s);
@@ -192,11 +205,8 @@ static void R(plan_weights)(ts_plan *plan, const R(source) * row, intptr_t n, RE
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
         const REAL *x = R(read)(row, b, length, s->block);
-        const double max = R(block_max)(x, length);
-        int is_negative = 0;
-        for (intptr_t i = 0; i < length; i++)
-            is_negative |= x[i] < 0;
-        if (!(max < INFINITY) || is_negative)
+        const double max = R(weights_max)(x, length);
+        if (!(max < INFINITY))
             plan->kind = TS_NAN;
         plan->max = max > plan->max ? max : plan->max;
     }

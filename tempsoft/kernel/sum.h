@@ -143,12 +143,15 @@ static inline dd R(sum_total)(R(sum) * sum) {
 #if TS_REAL == 32
     return (dd){R(fold)(sum->hi), 0.0};
 #else
-    double hi[16], lo[16];
-    for (int i = 0; i < PARTS; i++) {
-        vd_store(hi + i * VD_LANES, sum->hi[i]);
-        vd_store(lo + i * VD_LANES, sum->lo[i]);
-    }
-    for (int width = 8; width >= 1; width /= 2)
+    for (int width = PARTS / 2; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++) {
+            sum->lo[i] = vd_add(sum->lo[i], sum->lo[i + width]);
+            sum_compensated(&sum->hi[i], &sum->lo[i], sum->hi[i + width]);
+        }
+    double hi[VD_LANES], lo[VD_LANES];
+    vd_store(hi, sum->hi[0]);
+    vd_store(lo, sum->lo[0]);
+    for (int width = VD_LANES / 2; width >= 1; width /= 2)
         for (int i = 0; i < width; i++) {
             dd pair = dd_two_sum(hi[i], hi[i + width]);
             hi[i] = pair.hi;

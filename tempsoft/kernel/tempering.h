@@ -28,6 +28,14 @@ static inline double down_by(double x, int bits) {
     return x * a * b;
 }
 
+/* 2^power, a normal number. */
+static inline double two_to(int power) {
+    const uint64_t bits = (uint64_t)(1023 + power) << 52;
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 typedef struct tempering {
     double temperature;
     dd log2_e, inverse; /* log2(e) / T, 1 / T; for moderate T */
