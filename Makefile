@@ -36,16 +36,26 @@ test-sanitized:  ## the tests of inputs, limits and draws under AddressSanitizer
 	cd build/sanitized && LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
 	    venv/bin/python -m pytest -q tests/test_inputs.py tests/test_out.py tests/test_limits.py tests/test_rare_categories.py
 
+test-migration:  ## docs/migrating.md and arrays of other libraries, against pinned versions of these
+	rm -rf build/migration && mkdir -p build/migration
+	cp -r pyproject.toml setup.py LICENSE README.md tempsoft tests docs examples build/migration
+	rm -f build/migration/tempsoft/*.so
+	$(PYTHON) -m venv build/migration/venv
+	cd build/migration && venv/bin/pip install -q -e '.[test]' -r tests/migration_requirements.txt $(MIGRATION_EXTRA)
+	cd build/migration && venv/bin/pip install -q --no-deps transformers==5.23.0
+	cd build/migration && venv/bin/python -m pytest -q tests/test_migrating.py tests/test_interchange.py tests/test_special.py
+
 climb: dev  ## look for rows of large error by hill climbing, and keep the worst
 	$(RUN)python tests/adversarial/climb.py --seconds 300 --dtype float32
 	$(RUN)python tests/adversarial/climb.py --seconds 300 --dtype float64
 
-lint: dev  ## ruff, cython-lint, clang-format and mypy, clean
+lint: dev  ## ruff, cython-lint, clang-format, mypy and stubtest, clean
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
 	PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)cython-lint tempsoft/_kernels.pyx
 	$(RUN)clang-format --dry-run --Werror tempsoft/kernel/*.[ch] tests/emulation/*.h
 	$(RUN)mypy
+	$(RUN)python -m mypy.stubtest tempsoft --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt
 
 format: dev  ## what lint would have
 	$(RUN)ruff check --fix .
@@ -69,4 +79,4 @@ ci:  ## what runs on every change: the two commands of the README, from a clean 
 clean:  ## remove what was built
 	rm -rf build dist *.egg-info tempsoft/*.so tempsoft/_kernels.c
 
-.PHONY: help dev test test-slow test-avx512 test-sanitized climb lint format bench coefficients sdist ci clean
+.PHONY: help dev test test-slow test-avx512 test-sanitized test-migration climb lint format bench coefficients sdist ci clean

@@ -20,7 +20,7 @@ from .workers import SMALLEST_SHARED
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
 _INF = math.inf
-_FLOATS = (np.float16, np.float32, np.float64)
+_FLOATS: tuple[type, ...] = (np.float16, np.float32, np.float64)
 # NumPy's rule for a function of small integers, which all are numbers of these dtypes
 _OF_SMALL_INTEGERS: dict[int, np.dtype[Any]] = {1: np.dtype(np.float16), 2: np.dtype(np.float32)}
 
