@@ -86,14 +86,18 @@ static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch
     R(search)
     q = {.row = &known, .n = n, .low = -REAL_MAX, .high = (REAL)INFINITY, .inside = (double)n, .target = (double)k};
     REAL maxima[SAMPLE_MOST];
+    maxima[0] = (REAL)INFINITY;
     const intptr_t n_blocks = R(sorted_maxima)(n, maxima, s);
     if (2 * k <= n_blocks && maxima[k - 1] > -REAL_MAX) /* of more, too much is above the least of them */
         q.low = maxima[k - 1];
+    if (q.low == maxima[0]) /* so many equal ones that there may be no room for them */
+        q.high = q.low;
     R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, NULL, s), s);
 }
 
 /* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that. */
-static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(pass) * first, const R(scratch) * s) {
+static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(pass) * first, int has_maxima,
+                        const R(scratch) * s) {
     const intptr_t n = plan->n_categories;
     R(source) known = *row;
     known.block_max = s->block_max;
@@ -101,13 +105,16 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
     q.target = p * (1 - 0x1p-40) * plan->sum_hi; /* a rounding error short of p is there */
     q.target = q.target > 0 ? q.target : 0x1p-1000;
     REAL maxima[SAMPLE_MOST];
-    const intptr_t n_blocks = first || row->is_cut ? 0 : R(sorted_maxima)(n, maxima, s);
+    maxima[0] = (REAL)INFINITY;
+    const intptr_t n_blocks = first || !has_maxima || row->is_cut ? 0 : R(sorted_maxima)(n, maxima, s);
     if (n_blocks > 0)
         R(weigh)(&q, maxima, n_blocks, s);
     double sum = 0;
     for (intptr_t b = 0; b < n_blocks && q.low == -REAL_MAX; b++)
         if ((sum += (double)s->weights[b]) >= q.target)
             q.low = maxima[b];
+    if (q.low == maxima[0])
+        q.high = q.low;
     R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, first, s), s);
 }
 
@@ -133,7 +140,7 @@ static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const 
     q.plan = &plan;
     q.inside = sum.hi * sample.each;
     q.target = p * q.inside;
-    R(pivots_by_sample)(&q, &sample, &first->lower, &first->upper, s);
+    R(pivots_by_sample)(&q, &sample, 0, &first->lower, &first->upper, s);
     return 1;
 }
 
@@ -151,10 +158,11 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, doub
         return;
     first.parts = d.parts;
     first.parts.above = down_by(d.parts.above, (int)(plan->exponent - d.exponent));
-    const int is_first = is_flat && plan->formula == TS_FAST && d.parts.n_collected == d.parts.n_inside;
+    const int is_whole = first.lower == first.upper || d.parts.n_collected == d.parts.n_inside;
+    const int is_first = is_flat && plan->formula == TS_FAST && is_whole;
     if (is_first)
-        first.parts.inside = R(mass_of)(plan, s->window, d.parts.n_inside, s);
-    R(cut_mass)(row, plan, p, is_first ? &first : NULL, s);
+        first.parts.inside = R(mass_inside)(plan, &d, first.lower, first.upper, s);
+    R(cut_mass)(row, plan, p, is_first ? &first : NULL, !is_flat || wants_max, s);
 }
 
 /* Cut off what is below M + T log(min_p). */
@@ -214,7 +222,7 @@ static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scr
         R(cut_rank)(row, n, (intptr_t)knobs->top_k, s);
     if (has_p && !is_done) {
         R(plan_row)(&plan, row, n, temperature, R(JUST_SUMS), NULL, s);
-        R(cut_mass)(row, &plan, knobs->top_p, NULL, s);
+        R(cut_mass)(row, &plan, knobs->top_p, NULL, 1, s);
     }
     if (knobs->min_p > 0)
         R(cut_below)(row, n, max, temperature, knobs->min_p, s);

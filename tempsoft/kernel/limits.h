@@ -7,11 +7,17 @@
 
 /* How many of x are above the cut's threshold, and how many equal to it. */
 static void R(count)(const REAL *x, intptr_t n, double threshold, intptr_t *above, intptr_t *equal) {
-    const REAL limit = (REAL)threshold;
-    intptr_t n_above = 0, n_equal = 0;
-    for (intptr_t i = 0; i < n; i++) {
-        n_above += x[i] > limit;
-        n_equal += x[i] == limit;
+    const VR limit = V(set1)((REAL)threshold);
+    intptr_t n_above = 0, n_equal = 0, i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        const VR v = V(load)(x + i);
+        const v_mask is_above = V(not_le)(v, limit); /* there is no NaN here */
+        n_above += V(count)(is_above);
+        n_equal += V(count)(v_mask_and_not(V(ge)(v, limit), is_above));
+    }
+    for (; i < n; i++) {
+        n_above += x[i] > (REAL)threshold;
+        n_equal += x[i] == (REAL)threshold;
     }
     *above = n_above;
     *equal = n_equal;

@@ -38,6 +38,13 @@ static double R(mass_of)(const ts_plan *plan, const REAL *x, intptr_t n, const R
     return mass;
 }
 
+/* The mass between the pivots: of what was collected, or of as many equal entries. */
+static double R(mass_inside)(const ts_plan *plan, const R(division) * d, REAL lower, REAL upper, const R(scratch) * s) {
+    if (lower == upper)
+        return (double)d->parts.n_inside * R(mass_of)(plan, &lower, 1, s);
+    return R(mass_of)(plan, d->window, d->parts.n_inside, s);
+}
+
 /* Measure the candidates above `upper`, and those from `lower` to `upper`, which are collected in `window`. */
 static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
     R(division) d = R(divide_by)(lower, upper, q->high, window, s->room);
@@ -57,8 +64,8 @@ static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *win
         d.parts.inside = (double)d.parts.n_inside;
     else if (e)
         d.parts.above = R(sum_total)(&d.above).hi;
-    if (q->plan && d.parts.n_collected == d.parts.n_inside)
-        d.parts.inside = R(mass_of)(q->plan, window, d.parts.n_inside, s);
+    if (q->plan && (lower == upper || d.parts.n_collected == d.parts.n_inside))
+        d.parts.inside = R(mass_inside)(q->plan, &d, lower, upper, s);
     else if (q->plan) /* there was no room for all: what is above the lower pivot, less what is above the upper */
         d.parts.inside = R(divide)(q, lower, R(next_down)(lower), s->chosen, s).above - d.parts.above;
     return d.parts;
@@ -117,7 +124,7 @@ typedef struct {
     double each;
 } R(sample);
 
-/* Of entries of the row at equal steps those that are candidates. */
+/* Of entries of the row at equal steps, each moved on by a part of it that has no pattern, those that are candidates. */
 static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scratch) * s) {
     intptr_t wanted = q->n / 64;
     wanted = wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted;
@@ -125,7 +132,10 @@ static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scra
     const REAL *x = NULL;
     sample->n = 0;
     sample->each = (double)step;
-    for (intptr_t i = 0, at = step / 2, b = -1; i < wanted && at < q->n; i++, at += step) {
+    for (intptr_t i = 0, b = -1; i < wanted && i * step < q->n; i++) {
+        const uint32_t mixed = (uint32_t)i * 2654435761u; /* the golden ratio, times 2^32 */
+        intptr_t at = i * step + (intptr_t)((uint64_t)mixed * (uint64_t)step >> 32);
+        at = at < q->n ? at : q->n - 1;
         if (at / TS_BLOCK != b) {
             b = at / TS_BLOCK;
             const intptr_t rest = q->n - b * TS_BLOCK;
@@ -137,9 +147,17 @@ static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scra
     }
 }
 
-/* Pivots on both sides of where the target should be, by a sample. What is below that place is better known from it than
- * what is above: there are more of them, and no few hold all. */
-static void R(pivots_by_sample)(const R(search) * q, R(sample) * sample, REAL *lower, REAL *upper,
+static intptr_t R(count_equal)(const R(sample) * sample, REAL x) {
+    intptr_t n = 0;
+    for (intptr_t i = 0; i < sample->n; i++)
+        n += sample->x[i] == x;
+    return n;
+}
+
+/* Pivots on both sides of where the target should be, by a sample; one alone at that place if `is_one` or where the sample
+ * has it so often that it is the likely answer. What is below the place is better known from a sample than what is
+ * above: there are more of them, and no few hold all. */
+static void R(pivots_by_sample)(const R(search) * q, R(sample) * sample, int is_one, REAL *lower, REAL *upper,
                                 const R(scratch) * s) {
     const intptr_t n = sample->n;
     R(sort_descending)(sample->x, n);
@@ -151,8 +169,16 @@ static void R(pivots_by_sample)(const R(search) * q, R(sample) * sample, REAL *l
         at--;
     const double share = ((double)at + 0.5) / (double)n;
     const intptr_t margin = 1 + (intptr_t)(2.5 * sqrt((double)n * share * (1 - share)));
-    *upper = at - margin >= 0 && 4 * at >= n ? sample->x[at - margin] : q->high; /* of few, all are collected */
+    *lower = *upper = sample->x[at];
+    if (is_one || R(count_equal)(sample, *lower) > margin)
+        return;
+    if (at - margin < 0 || 4 * at < n) /* of few, all are collected */
+        *upper = q->high;
+    else
+        *upper = sample->x[at - margin];
     *lower = at + margin < n ? sample->x[at + margin] : q->low;
+    if (*lower < sample->x[at] && R(count_equal)(sample, *lower) > 2 * margin) /* as masked entries are */
+        *lower = R(next_up)(*lower);
 }
 
 /* The number in the middle of those that a REAL can be between two. */
@@ -169,27 +195,27 @@ static REAL R(middle)(REAL low, REAL high) {
     return low;
 }
 
-/* Pivots for the next pass, by the round it is; `window` may hold some candidates that are not all there are. */
+/* Pivots for the next pass, by the round it is; all candidates, if too little is known of them. `window` holds the first
+ * of them where the last pass found more than there was room for: then many are likely to be equal. */
 static void R(choose_pivots)(const R(search) * q, int round, const REAL *window, intptr_t n_window, REAL *lower,
                              REAL *upper, const R(scratch) * s) {
     R(sample) sample;
     if (round >= ROUNDS_SAMPLED) {
         *lower = *upper = R(middle)(q->low, q->high);
-        return;
-    }
-    R(take_sample)(&sample, q, s);
-    if (sample.n < SAMPLE_LEAST / 8 && n_window > SAMPLE_LEAST) {
-        const intptr_t step = n_window / SAMPLE_LEAST;
+    } else if (n_window > SAMPLE_LEAST) {
         for (sample.n = 0; sample.n < SAMPLE_LEAST; sample.n++)
-            sample.x[sample.n] = window[sample.n * step];
+            sample.x[sample.n] = window[sample.n * (n_window / SAMPLE_LEAST)];
         R(weigh)(q, sample.x, sample.n, s);
         double mass = 0;
         for (intptr_t i = 0; i < sample.n; i++)
             mass += (double)s->weights[i];
         sample.each = q->inside / mass;
+        R(pivots_by_sample)(q, &sample, 1, lower, upper, s);
+    } else {
+        R(take_sample)(&sample, q, s);
+        if (sample.n >= SAMPLE_LEAST / 8)
+            R(pivots_by_sample)(q, &sample, 0, lower, upper, s);
     }
-    if (sample.n >= SAMPLE_LEAST / 8)
-        R(pivots_by_sample)(q, &sample, lower, upper, s);
 }
 
 /* The first pass of a search: its pivots and what it found, with the window filled. */
