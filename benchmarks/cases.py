@@ -132,6 +132,9 @@ def _output(case: Case) -> np.ndarray:
 CASES: tuple[Case, ...] = (
     # one decision: choosing an action, a token by hand
     Case(name="four_logits", shape=(4,), ready_output=False),
+    # the evidence of a few and of many hypotheses, in log-probabilities
+    Case(name="one_row", shape=(1000,), functions=(SOFTMAX, LOG_SOFTMAX, LOGSUMEXP), ready_output=False),
+    Case(name="long_row", shape=(1_000_000,), functions=(SOFTMAX, LOG_SOFTMAX, LOGSUMEXP), ready_output=False),
     # a batch from an image classifier, and a whole evaluation set of it
     Case(name="classifier", shape=(1000, 1000)),
     Case(name="classifier_large", shape=(32768, 1000)),

@@ -6,6 +6,7 @@ on one thread. For what a class has to say of itself see implementations.py.
 
 from __future__ import annotations
 
+import importlib
 from functools import partial
 from typing import Any
 
@@ -59,6 +60,22 @@ class NumpyExpression(Implementation):
         numbers = np.random.default_rng(case.seed).random((case.n_rows, 1)) if function == SAMPLE else None
         runs = {SOFTMAX: softmax, LOG_SOFTMAX: log_softmax, LOGSUMEXP: logsumexp, SAMPLE: sample}
         return Task(runs[function], numbers=numbers)
+
+
+class Scipy(Implementation):
+    """The functions of `scipy.special`, or of the module that stands in for it."""
+
+    def __init__(self, name: str, module: str, packages: tuple[str, ...], ulps: float) -> None:
+        self.name, self.packages, self.ulps = name, packages, ulps
+        self._module = module
+
+    def does(self, function: str, case: Case) -> bool:
+        # SciPy sums float16 in float16, and is not made for bfloat16
+        return function != SAMPLE and case.temperature == 1.0 and case.dtype in ("float32", "float64")
+
+    def task(self, function: str, case: Case) -> Task:
+        call = getattr(importlib.import_module(self._module), function)
+        return Task(partial(call, case.logits(), axis=case.axis))
 
 
 class GeneratorChoice(Implementation):
@@ -177,5 +194,9 @@ def _onnx_model(operator: str, case: Case) -> bytes:
     return model.SerializeToString()
 
 
-IMPLEMENTATIONS = (TEMPSOFT, REFERENCE, NumpyExpression(), GeneratorChoice(), Torch(), Onnxruntime(), MEMORY)
+SPECIAL = Scipy("special", "tempsoft.special", (), ulps=TEMPSOFT.ulps)
+SCIPY = Scipy("scipy", "scipy.special", ("scipy",), ulps=Implementation.ulps)
+IMPLEMENTATIONS = (
+    TEMPSOFT, SPECIAL, REFERENCE, NumpyExpression(), SCIPY, GeneratorChoice(), Torch(), Onnxruntime(), MEMORY,
+)  # fmt: skip
 BY_NAME = {implementation.name: implementation for implementation in IMPLEMENTATIONS}
