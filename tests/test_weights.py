@@ -93,6 +93,16 @@ def test_counts(implementation, kind):
     assert (drawn == [np.searchsorted(a, row, side="right") for a, row in zip(after, u, strict=True)]).all()
 
 
+def test_a_number_on_a_boundary_belongs_to_the_next(implementation, dtype):
+    """The cumulative probability of an index exceeds its number; here both are exact."""
+    u = [0, 0.25, 0.5, 0.75, np.nextafter(0.25, 0), LAST_U]
+    for w in ([1, 1, 1, 1], [0, 3, 3, 0, 3, 3, 0]):
+        drawn = implementation.sample_weights(np.array(w, dtype), u=u, num_samples=len(u))
+        assert drawn.tolist() == [np.flatnonzero(w)[i] for i in (0, 1, 2, 3, 0, 3)]
+    once = implementation.sample_weights(np.array([1, 2, 1], dtype), u=[0.25, 0.5], num_samples=2, replace=False)
+    assert once.tolist() == [1, 2]
+
+
 def test_draws_are_those_of_the_logarithms(implementation):
     """The same u, the same index but next to a boundary: one distribution, given twice."""
     w = np.random.default_rng(5).exponential(1, (50, 300))
