@@ -97,7 +97,17 @@ def test_rows_without_ties(implementation, n, dtype):
 
 
 @pytest.mark.skipif(not REAL_LOGITS.exists(), reason="the logits of a speech-recognition model are not here")
-def test_real_logits(implementation):
+def test_real_logits(compiled):
+    check_real_logits(compiled)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL_LOGITS.exists(), reason="the logits of a speech-recognition model are not here")
+def test_real_logits_in_the_reference(reference):
+    check_real_logits(reference)
+
+
+def check_real_logits(implementation):
     assert share_that_is_certain(implementation, real_logits) > 0.95
     x, found = answers(real_logits)
     filters, kept, _, most = found[3]
