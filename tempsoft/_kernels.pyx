@@ -196,7 +196,7 @@ cdef object make_gufunc(str name, ts_function which, str core, str operands, lis
 
 _MAPS = [("e", "e"), ("e", "f"), ("H", "H"), ("H", "f"), ("f", "f"), ("d", "d")]
 _REDUCTIONS = [("e", "f"), ("H", "f"), ("f", "f"), ("d", "d")]
-_DRAWS = [(logits, _INT) for logits, result in _REDUCTIONS]
+_DRAWS = [(logits, _INT) for logits, _ in _REDUCTIONS]
 _PAIRS = [(logits, _INT + result) for logits, result in _REDUCTIONS]
 softmax = make_gufunc("softmax", TS_SOFTMAX, "->(n)", "", _MAPS)
 log_softmax = make_gufunc("log_softmax", TS_LOG_SOFTMAX, "->(n)", "", _MAPS)

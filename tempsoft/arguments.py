@@ -60,7 +60,8 @@ def plain_array(value: Any, name: str) -> np.ndarray:
     kind = type(value)
     if isinstance(value, np.ndarray) and kind is not np.ndarray and kind is not np.memmap:
         if isinstance(value, np.ma.MaskedArray):
-            text = f"whose mask would be lost; fill it first: {name}.filled(-numpy.inf)"
+            nothing = "0" if name == "weights" else "-numpy.inf"
+            text = f"whose mask would be lost; fill it first: {name}.filled({nothing})"
             raise TypeError(f"{name} is a {kind.__name__}, {text}")
         raise TypeError(f"{name} is a {kind.__name__}, whose meaning would be lost; pass numpy.asarray({name})")
     try:

@@ -1,6 +1,6 @@
 /* The centre: what every function knows about one row, and the contract between the kernels and whoever calls them.
  *
- * A row of logits, a temperature and (later) filters reduce to one plan: the largest logit, the sums of its blocks and
+ * A row of logits, a temperature and filters reduce to one plan: the largest logit, the sums of its blocks and
  * one cut. softmax, log_softmax, logsumexp and the draws all read the same plan. Plain C: no Python, no allocation, no
  * instruction set; a kernel is given its memory and leaves the floating-point status as it found it.
  */
