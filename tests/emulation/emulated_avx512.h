@@ -68,6 +68,13 @@ typedef union {
     static inline emulated_512 _mm512_maskz_mov_##suffix(unsigned k, emulated_512 a) {                                 \
         EACH(n, r.m[i] = k >> i & 1 ? a.m[i] : 0);                                                                     \
     }                                                                                                                  \
+    static inline emulated_512 _mm512_maskz_compress_##suffix(unsigned k, emulated_512 a) {                            \
+        emulated_512 r = {0};                                                                                          \
+        for (int i = 0, to = 0; i < n; i++)                                                                            \
+            if (k >> i & 1)                                                                                            \
+                r.m[to++] = a.m[i];                                                                                    \
+        return r;                                                                                                      \
+    }                                                                                                                  \
     static inline emulated_512 _mm512_mask_blend_##suffix(unsigned k, emulated_512 a, emulated_512 b) {                \
         EACH(n, r.m[i] = k >> i & 1 ? b.m[i] : a.m[i]);                                                                \
     }                                                                                                                  \
