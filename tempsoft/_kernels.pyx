@@ -13,7 +13,10 @@ from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
 
-from numpy.random cimport bitgen_t
+cdef extern from "numpy/random/bitgen.h":  # a cimport would import numpy.random, at most of our price
+    ctypedef struct bitgen_t:
+        void *state
+        uint64_t (*next_uint64)(void *) noexcept nogil
 
 np.import_array()
 np.import_umath()

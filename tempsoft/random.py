@@ -9,8 +9,6 @@ import numpy as np
 
 from . import _kernels, arguments
 
-_Generator = np.random.Generator
-
 
 def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -> np.ndarray:
     """Make the uniform numbers that `sample` uses.
@@ -63,7 +61,7 @@ def seed_of(rng: Any) -> int:
         return rng  # type: ignore[no-any-return]
     if rng is None:
         return _fresh_seed()
-    if kind is _Generator:
+    if kind is np.random.Generator:
         return _kernels.next_uint64(rng.bit_generator)
     return arguments.seed(rng)
 
