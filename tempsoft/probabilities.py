@@ -87,9 +87,12 @@ def softmax(
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    if top_k is None and top_p is None and min_p is None and temperature_last is False and _is_last(axis):
-        largest = _largest_direct(workers)
-        result = _kernels.softmax_direct(logits, temperature, out, largest) if largest else None
+    if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
+        workers is None and type(axis) is int and axis == -1
+    ):
+        result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED)
+        if result is None and resolve(None) == 1:  # one worker, one slice
+            result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
@@ -138,9 +141,12 @@ def log_softmax(
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    if top_k is None and top_p is None and min_p is None and temperature_last is False and _is_last(axis):
-        largest = _largest_direct(workers)
-        result = _kernels.log_softmax_direct(logits, temperature, out, largest) if largest else None
+    if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
+        workers is None and type(axis) is int and axis == -1
+    ):
+        result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED)
+        if result is None and resolve(None) == 1:  # one worker, one slice
+            result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
@@ -182,9 +188,10 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and _is_last(axis):
-        largest = _largest_direct(workers)
-        result = _kernels.logsumexp_direct(logits, temperature, largest) if largest else None
+    if workers is None and not keepdims and type(axis) is int and axis == -1:
+        result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED)
+        if result is None and resolve(None) == 1:
+            result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis)
@@ -393,17 +400,6 @@ def support(
     types = number.dtype.char + character(rows.working)
     run(_kernels.support, broadcast(rows), (number, mass), types, resolve(workers))
     return number[()], mass[()]
-
-
-def _is_last(axis: Any) -> bool:
-    return type(axis) is int and axis == -1
-
-
-def _largest_direct(workers: Any) -> int:
-    """How many logits a call may have that need neither slices nor threads; 0 is none."""
-    if workers is not None:
-        return 0
-    return SLICE_SIZE if resolve(None) == 1 else SMALLEST_SHARED
 
 
 def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:

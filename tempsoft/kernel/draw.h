@@ -129,12 +129,23 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
 static void R(sum_runs)(R(block) * block, intptr_t g) {
     const REAL *weights = block->weights + g * TS_GROUP;
     double *cumulative = block->cumulative + g * TS_GROUP, *runs = block->runs[g];
-    double sums[TS_GROUP / TS_RUN] = {0}, sum = 0.0;
-    for (intptr_t i = 0; i < TS_RUN; i++)
+    const intptr_t rest = block->length - g * TS_GROUP;
+    double sum = 0.0;
+    if (rest >= TS_GROUP) { /* four sums at a time, none of which waits for another */
+        double sums[TS_GROUP / TS_RUN] = {0};
+        for (intptr_t i = 0; i < TS_RUN; i++)
+            for (int r = 0; r < TS_GROUP / TS_RUN; r++)
+                cumulative[r * TS_RUN + i] = sums[r] += (double)weights[r * TS_RUN + i];
         for (int r = 0; r < TS_GROUP / TS_RUN; r++)
-            cumulative[r * TS_RUN + i] = sums[r] += (double)weights[r * TS_RUN + i];
-    for (int r = 0; r < TS_GROUP / TS_RUN; r++)
-        runs[r] = sum += sums[r];
+            runs[r] = sum += sums[r];
+    } else { /* the same, with nothing behind the last */
+        for (int r = 0; r < TS_GROUP / TS_RUN; r++) {
+            double of_run = 0.0;
+            for (intptr_t i = 0; i < TS_RUN && r * TS_RUN < rest; i++)
+                cumulative[r * TS_RUN + i] = r *TS_RUN + i < rest ? of_run += (double)weights[r * TS_RUN + i] : of_run;
+            runs[r] = sum += of_run;
+        }
+    }
     for (int r = TS_GROUP / TS_RUN; r < PADDED(TS_GROUP / TS_RUN); r++)
         runs[r] = INFINITY;
     block->summed |= (uint32_t)1 << g;

@@ -56,8 +56,10 @@ static void R(draw_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
     if (is_valid && knobs->options & TS_WITHOUT_REPLACEMENT) {
         is_valid = R(draw_successively)(&plan, row, u, index, n_draws, keep, s);
     } else if (is_valid) {
-        R(weigh_blocks)(&plan, s->block_cumulative);
-        R(accumulate)(s->block_cumulative, plan.n_blocks, s->block_cumulative);
+        if (plan.n_blocks > 1) {
+            R(weigh_blocks)(&plan, s->block_cumulative);
+            R(accumulate)(s->block_cumulative, plan.n_blocks, s->block_cumulative);
+        }
         for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
             R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
     }
