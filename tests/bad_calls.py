@@ -57,7 +57,7 @@ LOGITS = [
     ("structured", np.zeros(3, [("a", "f4")]), T, ("logits", *FLOATS)),
     ("longdouble", X.astype(np.longdouble), T, ("logits", str(np.dtype(np.longdouble)), *FLOATS)),
     ("float8", X.astype(limits.ml_dtypes.float8_e4m3fn), T, ("logits", "float8_e4m3fn", *FLOATS)),
-    ("MaskedArray", np.ma.masked_array(X, X > 3), T, ("logits", "MaskedArray", "filled(-numpy.inf)")),
+    ("MaskedArray", np.ma.masked_array(X, X > 3), T, ("logits", "MaskedArray", ".filled(")),
     ("matrix", X.view(np.matrix), T, ("logits", "matrix", "numpy.asarray")),
     ("recarray", X.view(np.recarray), T, ("logits", "recarray", "numpy.asarray")),
     ("ragged", [[1.0, 2.0], [3.0]], V, ("logits",)),

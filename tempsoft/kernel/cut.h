@@ -118,27 +118,35 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
     R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, first, s), s);
 }
 
-/* Pivots for the first pass of a long row that looks flat, before its sum is known; 0 if it does not. */
+/* Whether no few of some entries hold most of their mass: as if a quarter of them were equal. */
+TS_APART int R(looks_flat)(ts_plan *plan, const REAL *x, intptr_t n, double *mass, const R(scratch) * s) {
+    plan->exponent = R(first_exponent)(x, n, plan->k);
+    if (!(fabs(plan->exponent) < LARGEST_EXPONENT))
+        return 0;
+    int exceeds;
+    *mass = R(exp_all)(plan, plan->exponent, x, n, s->weights, &exceeds).hi;
+    double squares = 0;
+    for (intptr_t i = 0; i < n; i++)
+        squares += (double)s->weights[i] * (double)s->weights[i];
+    return !exceeds && *mass * *mass > squares * (double)n / 4;
+}
+
+/* Pivots for the first pass of a long row that looks flat, before its sum is known; 0 if it does not, by its first
+ * entries or by a sample. */
 static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const tempering *k, R(pass) * first,
                              const R(scratch) * s) {
     R(sample) sample;
-    if (n < 16 * TS_BLOCK || !R(is_moderate)(k))
-        return 0;
     R(search) q = {.row = row, .n = n, .low = -REAL_MAX, .high = REAL_MAX};
-    R(take_sample)(&sample, &q, s);
     ts_plan plan = {.formula = TS_FAST, .k = k};
-    plan.exponent = R(first_exponent)(sample.x, sample.n, k);
-    if (sample.n < SAMPLE_LEAST || !(fabs(plan.exponent) < LARGEST_EXPONENT))
+    double mass;
+    if (n < 16 * TS_BLOCK || !R(is_moderate)(k) ||
+        !R(looks_flat)(&plan, R(read)(row, 0, TS_GROUP, s->block), TS_GROUP, &mass, s))
         return 0;
-    int exceeds;
-    const dd sum = R(exp_all)(&plan, plan.exponent, sample.x, sample.n, s->weights, &exceeds);
-    double squares = 0;
-    for (intptr_t i = 0; i < sample.n; i++)
-        squares += (double)s->weights[i] * (double)s->weights[i];
-    if (exceeds || sum.hi * sum.hi < squares * (double)sample.n / 4)
+    R(take_sample)(&sample, &q, s);
+    if (sample.n < SAMPLE_LEAST || !R(looks_flat)(&plan, sample.x, sample.n, &mass, s))
         return 0;
     q.plan = &plan;
-    q.inside = sum.hi * sample.each;
+    q.inside = mass * sample.each;
     q.target = p * q.inside;
     R(pivots_by_sample)(&q, &sample, 0, &first->lower, &first->upper, s);
     return 1;

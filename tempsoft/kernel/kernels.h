@@ -19,8 +19,10 @@
 
 #if defined(__GNUC__)
 #define TS_INLINE static inline __attribute__((always_inline))
+#define TS_APART static __attribute__((noinline))
 #else
 #define TS_INLINE static inline
+#define TS_APART static
 #endif
 
 #include "status.h"
