@@ -11,7 +11,7 @@ import numpy as np
 from . import _kernels, arguments
 from .calls import Extra, broadcast, character, given, run
 from .random import seed_of
-from .workers import SLICE_SIZE, SMALLEST_SHARED, Index, resolve
+from .workers import SMALLEST_SHARED, Index, resolve
 
 _INDEX = np.dtype(np.int64)
 
@@ -211,7 +211,7 @@ def _sample(
 
 # the uniform numbers of draws first ... first + count of each row, as an operand
 _Numbers = Callable[[int, int], Extra]
-MOST_TOGETHER = SLICE_SIZE  # draws from one row; of more, each part makes the row's plan again
+MOST_TOGETHER = 1 << 17  # draws from one row, whose numbers stay in cache; each part makes the plan of the row again
 
 
 def _given(u: np.ndarray) -> _Numbers:

@@ -8,6 +8,13 @@ static inline intptr_t block_length(const ts_plan *plan, intptr_t b) {
 }
 #endif
 
+#if TS_REAL == 64
+typedef struct {
+    intptr_t draw;
+    double fraction; /* of the block's weight */
+} sorted_draw;
+#endif
+
 /* Scratch memory of a call, carved from one piece; ts_scratch_doubles says how much. */
 typedef struct {
     REAL *block;        /* a block as REALs */
@@ -16,8 +23,9 @@ typedef struct {
     ts_blocks blocks;
     REAL *block_max;          /* the largest logit of each block */
     double *block_cumulative; /* for draws: sums of blocks, and */
-    intptr_t *first_draw;     /* the draws that fall into a block, as lists */
-    intptr_t *next_draw;
+    intptr_t *first_draw;     /* the first of those that fall into a block, in */
+    sorted_draw *sorted;
+    intptr_t *block_of; /* of a draw, and the fraction of it */
     double *fraction;
     tempering k;     /* of the last row; most have the same */
     REAL *turned;    /* short rows, transposed, for batch.h */
@@ -45,8 +53,9 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.block_max = (REAL *)(s.blocks.sum_lo + n_blocks);
     s.block_cumulative = s.blocks.sum_lo + 2 * n_blocks;
     s.first_draw = (intptr_t *)(s.block_cumulative + (n_blocks < 64 ? 64 : n_blocks));
-    s.next_draw = s.first_draw + n_blocks;
-    s.fraction = (double *)(s.next_draw + n_draws);
+    s.sorted = (sorted_draw *)(s.first_draw + n_blocks + 2);
+    s.block_of = (intptr_t *)(s.sorted + n_draws);
+    s.fraction = (double *)(s.block_of + n_draws);
     s.turned = (REAL *)(s.fraction + n_draws);
     s.tile = s.fraction + n_draws + TS_GROUP * TS_TILE_BYTES / sizeof(double);
     s.lists = s.fraction + n_draws; /* filtered rows are not taken as tiles, so there may be others here */

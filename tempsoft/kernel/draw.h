@@ -153,10 +153,10 @@ static void R(sum_runs)(R(block) * block, intptr_t g) {
 
 /* The entries of a block that fractions of its weight fall on, or -1 where nothing in it can be drawn. Level by level for
  * all, as each level has to wait for a division of the one before. */
-static void R(draw_in_block)(R(block) * block, const double *fractions, int n, intptr_t *at) {
+static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, intptr_t *at) {
     choice chosen[DRAWN_TOGETHER];
     for (int i = 0; i < n; i++)
-        chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, fractions[i]);
+        chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, draws[i].fraction);
     for (int i = 0; i < n; i++) {
         at[i] = chosen[i].index;
         if (at[i] < 0) /* only where somebody changed the row meanwhile */
@@ -184,7 +184,7 @@ static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const R(sou
         if (!R(counts)(plan, b))
             continue;
         R(ready_block)(block, plan, row, b, NULL, NULL, s);
-        const double least = 0.0;
+        const sorted_draw least = {0, 0.0};
         intptr_t index;
         R(draw_in_block)(block, &least, 1, &index);
         if (index >= 0)
@@ -197,42 +197,54 @@ static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
     *(int64_t *)(index->data + i * index->stride) = value;
 }
 
-/* Draws `first` ... `first` + n: sorted into blocks, then block by block. `e`: those of an only block, or NULL. */
+/* Choose a block for each of n draws, and sort them by it: the draws of block b are then s->sorted[i] for i from
+ * s->first_draw[b] up to s->first_draw[b + 1]. */
+static void R(sort_draws)(const ts_plan *plan, const ts_vector *u, intptr_t first, intptr_t n, const R(scratch) * s) {
+    const intptr_t n_blocks = plan->n_blocks;
+    intptr_t *start =
+        s->first_draw + 1; /* of each block; then where its next draw goes, which ends at that of the next */
+    for (intptr_t b = -1; b <= n_blocks; b++)
+        start[b] = 0;
+    for (intptr_t i = 0; i < n; i++) {
+        const double number = *(const double *)(u->data + (first + i) * u->stride);
+        choice chosen = {0, number};
+        if (n_blocks > 1)
+            chosen = choose_block(s->block_cumulative, n_blocks, number);
+        s->block_of[i] = chosen.index;
+        s->fraction[i] = chosen.fraction;
+        if (chosen.index >= 0 &&
+            chosen.index + 1 < n_blocks) /* below 0 only where somebody changed the row meanwhile */
+            start[chosen.index + 1]++;
+    }
+    for (intptr_t b = 1; b < n_blocks; b++)
+        start[b] += start[b - 1];
+    for (intptr_t i = 0; i < n; i++)
+        if (s->block_of[i] >= 0)
+            s->sorted[start[s->block_of[i]]++] = (sorted_draw){i, s->fraction[i]};
+}
+
+/* Draws `first` ... `first` + n, block by block. `e`: the exponentials of an only block, or NULL. */
 static void R(draw_some)(const ts_plan *plan, const R(source) * row, const ts_vector *u, const ts_vector *index,
                          intptr_t first, intptr_t n, REAL *e, const R(scratch) * s) {
     R(block) block;
-    for (intptr_t b = 0; b < plan->n_blocks; b++)
-        s->first_draw[b] = -1;
-    for (intptr_t i = 0; i < n; i++) {
-        double number = *(const double *)(u->data + (first + i) * u->stride);
-        choice chosen = {0, number};
-        if (plan->n_blocks > 1)
-            chosen = choose_block(s->block_cumulative, plan->n_blocks, number);
-        R(put_draw)(index, first + i, -1);
-        if (chosen.index < 0) /* only where somebody changed the row meanwhile; so below */
-            continue;
-        s->fraction[i] = chosen.fraction;
-        s->next_draw[i] = s->first_draw[chosen.index];
-        s->first_draw[chosen.index] = i;
-    }
+    R(sort_draws)(plan, u, first, n, s);
+    for (intptr_t i = 0; i < n; i++)
+        if (s->block_of[i] < 0)
+            R(put_draw)(index, first + i, -1);
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
-        if (s->first_draw[b] < 0)
+        const intptr_t end = s->first_draw[b + 1];
+        if (s->first_draw[b] == end)
             continue;
         R(ready_block)(&block, plan, row, b, e, NULL, s);
         int is_empty = !(block.groups[block.n_groups - 1] > 0);
         intptr_t instead = is_empty ? R(draw_after)(&block, plan, row, b, s) : -1;
-        for (intptr_t i = s->first_draw[b]; i >= 0;) {
-            intptr_t draws[DRAWN_TOGETHER], at[DRAWN_TOGETHER];
-            double fractions[DRAWN_TOGETHER];
-            int together = 0;
-            for (; i >= 0 && together < DRAWN_TOGETHER; i = s->next_draw[i]) {
-                draws[together] = i;
-                fractions[together++] = s->fraction[i];
-            }
+        for (intptr_t i = s->first_draw[b]; i < end; i += DRAWN_TOGETHER) {
+            const int together = end - i < DRAWN_TOGETHER ? (int)(end - i) : DRAWN_TOGETHER;
+            intptr_t at[DRAWN_TOGETHER];
             if (!is_empty)
-                R(draw_in_block)(&block, fractions, together, at);
+                R(draw_in_block)(&block, s->sorted + i, together, at);
             for (int k = 0; k < together; k++)
-                R(put_draw)(index, first + draws[k], is_empty ? instead : b * TS_BLOCK + at[k]);
+                R(put_draw)(index, first + s->sorted[i + k].draw, is_empty ? instead : b * TS_BLOCK + at[k]);
         }
     }
 }

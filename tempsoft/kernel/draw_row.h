@@ -30,8 +30,9 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
             return 0;
         R(block) block;
         R(ready_block)(&block, plan, row, b, e, s->taken, s);
+        const sorted_draw draw = {i, chosen.fraction};
         intptr_t at;
-        R(draw_in_block)(&block, &chosen.fraction, 1, &at);
+        R(draw_in_block)(&block, &draw, 1, &at);
         if (at < 0) { /* nothing drawable in it after all */
             weights[b] = 0;
             continue;
