@@ -6,10 +6,6 @@ typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knob
 typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 
 #if TS_REAL == 64 /* used by both */
-static inline ts_vector step_to(const ts_vector *v, intptr_t step, intptr_t i) {
-    return (ts_vector){v->data + step * i, v->stride, v->type};
-}
-
 static inline double temperature_of(const ts_rows *rows, intptr_t i) {
     return *(const double *)(rows->temperature + rows->temperature_step * i);
 }
@@ -97,13 +93,17 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
     return 1;
 }
 
-/* Row i, cut by its knobs. */
-static inline R(source) R(row_of)(const ts_rows *rows, intptr_t i, const ts_knobs *knobs, R(scratch) * s) {
-    const ts_vector numbers = step_to(&rows->logits, rows->logits_step, i);
-    R(source) row = R(whole)(&numbers);
-    if (rows->top_k)
-        R(cut_row)(&row, rows->n_categories, knobs, s);
-    return row;
+/* Make `row` and its knobs those of row i. What is the same for all rows stays: a copy of it would have to wait for its
+ * parts to be written. */
+TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts_knobs *knobs, R(scratch) * s) {
+    row->numbers.data = rows->logits.data + rows->logits_step * i;
+    row->is_cut = 0;
+    if (rows->top_k) {
+        *knobs = knobs_of(rows, i);
+        R(cut_row)(row, rows->n_categories, knobs, s);
+    } else {
+        knobs->temperature = temperature_of(rows, i);
+    }
 }
 
 static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(row_function) of_row,
@@ -112,6 +112,9 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
     R(scratch) s = R(scratch_of)(memory, which, rows);
     const shape_of_work shape = of_tile ? R(shape_of)(rows) : ONE_BY_ONE;
     intptr_t next_tile = shape == ONE_BY_ONE ? rows->n_rows : 0;
+    R(source) row = R(whole)(&rows->logits);
+    ts_knobs knobs = {0, 0, 1, 0, 0};
+    ts_vector out = rows->out;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
         if (i == next_tile && rows->n_rows - i >= TILE) {
             next_tile += TILE;
@@ -120,9 +123,8 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
                 continue;
             }
         }
-        const ts_knobs knobs = knobs_of(rows, i);
-        const R(source) row = R(row_of)(rows, i, &knobs, &s);
-        const ts_vector out = step_to(&rows->out, rows->out_step, i);
+        R(go_to_row)(rows, i, &row, &knobs, &s);
+        out.data = rows->out.data + rows->out_step * i;
         of_row(&row, rows->n_categories, &knobs, &out, &s);
     }
     end_call(status);
@@ -149,17 +151,17 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     const unsigned status = begin_call();
     R(scratch) s = R(scratch_of)(memory, which, rows);
     const intptr_t n = rows->n_categories, m = rows->n_draws;
+    R(source) row = R(whole)(&rows->logits);
+    ts_knobs knobs = {0, 0, 1, 0, 0};
+    ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
-        const ts_knobs knobs = knobs_of(rows, i);
-        const R(source) row = R(row_of)(rows, i, &knobs, &s);
-        const R(source) uncut = R(whole)(&row.numbers);
-        const ts_vector index = step_to(&rows->index, rows->index_step, i);
-        ts_vector u = rows->u, log_prob = rows->log_prob, out = rows->out;
-        u.data += u.data ? rows->u_step * i : 0;
-        log_prob.data += log_prob.data ? rows->log_prob_step * i : 0;
-        out.data += out.data ? rows->out_step * i : 0;
+        R(go_to_row)(rows, i, &row, &knobs, &s);
+        u.data = rows->u.data ? rows->u.data + rows->u_step * i : NULL;
+        index.data = rows->index.data + rows->index_step * i;
+        log_prob.data = rows->log_prob.data ? rows->log_prob.data + rows->log_prob_step * i : NULL;
+        out.data = rows->out.data ? rows->out.data + rows->out_step * i : NULL;
         if (which == TS_SUPPORT)
-            R(support_row)(&uncut, &row, n, &knobs, &index, &out, &s);
+            R(support_row)(&row, n, &knobs, &index, &out, &s);
         else if (which == TS_LOG_PROB)
             R(log_prob_row)(&row, n, &knobs, &index, &log_prob, m, &s);
         else if (which == TS_BEST)

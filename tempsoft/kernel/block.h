@@ -172,16 +172,23 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
         R(exp_together)(exp_of, x + i, n, s, least, largest, e + i);
-    const int n_vectors = n - i > LANES ? TOGETHER : n > i;
-    VR v[TOGETHER], before[TOGETHER];
-    for (int k = 0; k < n_vectors; k++)
-        before[k] = v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, s->lowest);
-    if (n_vectors == 1)
-        exp_of(v, 1, s, largest);
-    else if (n_vectors > 1)
+    if (n - i > LANES) {
+        VR v[TOGETHER];
+        for (int k = 0; k < TOGETHER; k++)
+            v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, s->lowest);
         exp_of(v, TOGETHER, s, largest);
-    for (int k = 0; k < n_vectors; k++, i += LANES)
-        V(store)(e + i, V(up_to)(least ? V(keep_ge)(before[k], *least, v[k]) : v[k], n - i));
+        for (int k = 0; k < TOGETHER; k++, i += LANES) {
+            if (least)
+                v[k] = V(keep_ge)(V(load_up_to)(x + i, n - i, s->lowest), *least, v[k]);
+            V(store)(e + i, V(up_to)(v[k], n - i));
+        }
+    } else if (n > i) {
+        const VR before = V(load_up_to)(x + i, n - i, s->lowest);
+        VR v = before;
+        exp_of(&v, 1, s, largest);
+        V(store)(e + i, V(up_to)(least ? V(keep_ge)(before, *least, v) : v, n - i));
+        i += LANES;
+    }
     for (; i % TS_GROUP != 0; i += LANES)
         V(store)(e + i, V(set1)(0));
 }

@@ -50,11 +50,12 @@ static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
 }
 
 /* How many entries the filters keep, and their mass under the distribution that the filters look at. */
-static void R(support_row)(const R(source) * row, const R(source) * cut, intptr_t n, const ts_knobs *knobs,
-                           const ts_vector *number, const ts_vector *mass, R(scratch) * s) {
+static void R(support_row)(const R(source) * cut, intptr_t n, const ts_knobs *knobs, const ts_vector *number,
+                           const ts_vector *mass, R(scratch) * s) {
     const double temperature = knobs->options & TS_TEMPERATURE_LAST ? 1.0 : knobs->temperature;
+    const R(source) row = R(whole)(&cut->numbers);
     ts_plan all, kept;
-    R(plan_row)(&all, row, n, temperature, R(JUST_SUMS), NULL, s);
+    R(plan_row)(&all, &row, n, temperature, R(JUST_SUMS), NULL, s);
     double share = NAN;
     intptr_t count = 0;
     if (all.kind == TS_ORDINARY || all.kind == TS_UNIFORM) {
