@@ -34,6 +34,9 @@ class Filters(NamedTuple):
     temperature_last: bool
 
 
+NO_FILTERS = Filters(np.array(0, np.int64), np.array(1.0), np.array(0.0), False)
+
+
 class Rows(NamedTuple):
     """Logits, temperatures and filters that passed the checks.
 
@@ -145,11 +148,11 @@ def rows(
         return Rows(array, temperatures, batch_shape, dtype, working)
 
     before = "made by the arguments before it"
-    counts = _OFF_COUNT if top_k is None else integer_array(top_k, "top_k")
+    counts = NO_FILTERS.top_k if top_k is None else integer_array(top_k, "top_k")
     batch_shape = _enlarged(batch_shape, counts, "top_k", before)
-    masses = _OFF_MASS if top_p is None else real_array(top_p, "top_p")
+    masses = NO_FILTERS.top_p if top_p is None else real_array(top_p, "top_p")
     batch_shape = _enlarged(batch_shape, masses, "top_p", before)
-    ratios = _OFF_RATIO if min_p is None else real_array(min_p, "min_p")
+    ratios = NO_FILTERS.min_p if min_p is None else real_array(min_p, "min_p")
     batch_shape = _enlarged(batch_shape, ratios, "min_p", before)
     last = true_or_false(temperature_last, "temperature_last")
     refuse(~(temperatures >= 0), temperatures, batch_shape, "temperature must be >= 0 and not NaN")
@@ -166,11 +169,6 @@ def weights(weights: Any, axis: Any) -> Rows:
     """Check weights and axis as `rows` does logits; their values are the business of the draw, row by row."""
     array, dtype, working = _categories_last(weights, axis, "weights")
     return Rows(array, np.asarray(1.0), array.shape[:-1], dtype, working)
-
-
-_OFF_COUNT = np.array(0, np.int64)
-_OFF_MASS = np.array(1.0)
-_OFF_RATIO = np.array(0.0)
 
 
 def _categories_last(values: Any, axis: Any, name: str) -> tuple[np.ndarray, np.dtype[Any], np.dtype[Any]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from .arguments import Filters, Rows
+from .arguments import NO_FILTERS, Filters, Rows
 from .workers import Index, for_each_slice
 
 # operands past logits and temperature, for the slice of this index, first row and batch shape
@@ -24,11 +24,7 @@ def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: int) -> 
     rows = broadcast(rows)
     if np.may_share_memory(rows.logits, target) and not _is_same(rows.logits, target):
         rows = rows._replace(logits=rows.logits.copy())
-    rows = rows._replace(temperature=_apart(rows.temperature, target))
-    if rows.filters is not None:
-        top_k, top_p, min_p, last = rows.filters
-        apart = (_apart(top_k, target), _apart(top_p, target), _apart(min_p, target))
-        rows = rows._replace(filters=Filters(*apart, last))
+    rows = _with_parameters(rows, lambda array: array.copy() if np.may_share_memory(array, target) else array)
     wider = rows.working == np.float32 and target.dtype.type is not rows.dtype.type
     run(gufunc, rows, (target,), "f" if wider else character(target.dtype), workers)
 
@@ -70,19 +66,19 @@ def given(array: np.ndarray) -> Extra:
     return lambda index, first_row, batch_shape: (array[index],)
 
 
-_OFF = (np.array(0, np.int64), np.array(1.0), np.array(0.0))
-
-
 def _parameters(rows: Rows, options: int) -> tuple[np.ndarray, ...]:
     """Temperature, top_k, top_p, min_p and options, each of the batch shape or 0-d."""
-    if rows.filters is None:
-        return (rows.temperature, *_OFF, np.array(options, np.int64))
-    top_k, top_p, min_p, last = rows.filters
+    top_k, top_p, min_p, last = rows.filters or NO_FILTERS
     return rows.temperature, top_k, top_p, min_p, np.array(options | _kernels.TEMPERATURE_LAST * last, np.int64)
 
 
-def _apart(parameter: np.ndarray, target: np.ndarray) -> np.ndarray:
-    return parameter.copy() if np.may_share_memory(parameter, target) else parameter
+def _with_parameters(rows: Rows, change: Callable[[np.ndarray], np.ndarray]) -> Rows:
+    """The same with its temperature and filters changed, each array by itself."""
+    filters = rows.filters
+    if filters is not None:
+        changed = change(filters.top_k), change(filters.top_p), change(filters.min_p)
+        filters = Filters(*changed, filters.temperature_last)
+    return rows._replace(temperature=change(rows.temperature), filters=filters)
 
 
 def broadcast(rows: Rows) -> Rows:
@@ -90,15 +86,7 @@ def broadcast(rows: Rows) -> Rows:
     if rows.logits.shape[:-1] != rows.batch_shape:
         logits = np.broadcast_to(rows.logits, (*rows.batch_shape, rows.n_categories))
         rows = rows._replace(logits=logits)
-    if rows.filters is not None:
-        top_k, top_p, min_p, last = rows.filters
-        ours = Filters(_of_batch(top_k, rows), _of_batch(top_p, rows), _of_batch(min_p, rows), last)
-        rows = rows._replace(filters=ours)
-    return rows._replace(temperature=_of_batch(rows.temperature, rows))
-
-
-def _of_batch(parameter: np.ndarray, rows: Rows) -> np.ndarray:
-    return parameter if parameter.ndim == 0 else np.broadcast_to(parameter, rows.batch_shape)
+    return _with_parameters(rows, lambda array: array if array.ndim == 0 else np.broadcast_to(array, rows.batch_shape))
 
 
 def character(dtype: np.dtype[Any]) -> str:

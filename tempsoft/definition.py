@@ -64,9 +64,6 @@ def entropy(x: np.ndarray, t: np.ndarray) -> np.ndarray:
     return np.where(nowhere[..., 0], np.nan, np.log(total) - mean)
 
 
-NO_FILTERS = Filters(np.array(0), np.array(1.0), np.array(0.0), False)
-
-
 def order(x: np.ndarray) -> np.ndarray:
     """Indices by descending logit, equal ones ascending; NaN last."""
     return np.argsort(-x, axis=-1, kind="stable")

@@ -140,7 +140,7 @@ def support(
     """How many entries the filters keep, and what these weigh without filters. See `tempsoft.support`."""
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     arguments.workers(workers)
-    number, mass = definition.support(*_broadcast(rows), rows.filters or definition.NO_FILTERS)
+    number, mass = definition.support(*_broadcast(rows), rows.filters or arguments.NO_FILTERS)
     return number[()], mass.astype(rows.working)[()]
 
 

@@ -11,14 +11,10 @@ static inline double temperature_of(const ts_rows *rows, intptr_t i) {
 }
 
 static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
-    ts_knobs knobs = {temperature_of(rows, i), 0, 1, 0, 0};
-    if (rows->top_k) {
-        knobs.top_k = *(const int64_t *)(rows->top_k + rows->top_k_step * i);
-        knobs.top_p = *(const double *)(rows->top_p + rows->top_p_step * i);
-        knobs.min_p = *(const double *)(rows->min_p + rows->min_p_step * i);
-        knobs.options = *(const int64_t *)(rows->options + rows->options_step * i);
-    }
-    return knobs;
+    return (ts_knobs){temperature_of(rows, i), *(const int64_t *)(rows->top_k + rows->top_k_step * i),
+                      *(const double *)(rows->top_p + rows->top_p_step * i),
+                      *(const double *)(rows->min_p + rows->min_p_step * i),
+                      *(const int64_t *)(rows->options + rows->options_step * i)};
 }
 #endif
 

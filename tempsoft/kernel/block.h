@@ -2,10 +2,7 @@
  * inclusion. Leaves to row.h what becomes of blocks. */
 
 #if TS_REAL == 64 /* used by both */
-static inline intptr_t block_length(const ts_plan *plan, intptr_t b) {
-    intptr_t rest = plan->n_categories - b * TS_BLOCK;
-    return rest < TS_BLOCK ? rest : TS_BLOCK;
-}
+static inline intptr_t block_length(const ts_plan *plan, intptr_t b) { return ts_block_length(plan->n_categories, b); }
 #endif
 
 #if TS_REAL == 64

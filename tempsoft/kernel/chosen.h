@@ -55,7 +55,7 @@ static int R(has_share)(const ts_plan *plan, const R(source) * row, intptr_t at,
     intptr_t before = 0;
     for (intptr_t b = 0; x == (REAL)plan->cut.threshold && b * TS_BLOCK < at; b++) {
         intptr_t above, equal;
-        const intptr_t rest = at - b * TS_BLOCK, n = rest < TS_BLOCK ? rest : TS_BLOCK;
+        const intptr_t n = ts_block_length(at, b);
         R(count)(R(read)(row, b, n, buffer), n, plan->cut.threshold, &above, &equal);
         before += equal;
     }
@@ -124,7 +124,7 @@ static void R(best_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
         R(rest) rest;
         const REAL *x = R(read_uncut)(&cut, b, length, s->block, &rest);
         const REAL least = rest.least > -REAL_MAX ? rest.least : -REAL_MAX;
-        for (uint32_t left = R(groups_from)(x, length, V(set1)(least)); left; left &= left - 1)
+        for (uint32_t left = rest.groups; left; left &= left - 1)
             for (intptr_t i = lowest_bit(left) * TS_GROUP, end = i + TS_GROUP; i < end && i < length && count < k; i++)
                 if (x[i] >= least)
                     entries[count++] = (R(entry)){(double)x[i], b * TS_BLOCK + i};

@@ -18,7 +18,7 @@ static inline intptr_t share_of(double p, intptr_t m) {
 static double R(survey)(const R(source) * row, intptr_t n, const R(scratch) * s) {
     double largest = -INFINITY;
     for (intptr_t b = 0; b * TS_BLOCK < n; b++) {
-        const intptr_t rest = n - b * TS_BLOCK, length = rest < TS_BLOCK ? rest : TS_BLOCK;
+        const intptr_t length = ts_block_length(n, b);
         const double max = R(block_max)(R(read)(row, b, length, s->block), length);
         if (isnan(max))
             return max;
@@ -33,7 +33,7 @@ static intptr_t R(count_from)(const R(source) * row, intptr_t n, REAL least, con
     intptr_t count = 0;
     const VR limit = V(set1)(least), none = V(set1)((REAL)-INFINITY);
     for (intptr_t b = 0; b * TS_BLOCK < n; b++) {
-        const intptr_t rest = n - b * TS_BLOCK, length = rest < TS_BLOCK ? rest : TS_BLOCK;
+        const intptr_t length = ts_block_length(n, b);
         if (R(is_gone)(row, b))
             continue;
         const REAL *x = R(read)(row, b, length, s->block);
@@ -55,7 +55,7 @@ static void R(cut_at)(R(source) * row, intptr_t n, R(place_of_cut) place, const 
     row->is_cut = 1;
     intptr_t ties = place.ties;
     for (intptr_t b = 0; b * TS_BLOCK < n && ties != ALL_TIES; b++) {
-        const intptr_t rest = n - b * TS_BLOCK, length = rest < TS_BLOCK ? rest : TS_BLOCK;
+        const intptr_t length = ts_block_length(n, b);
         if (s->block_max[b] < place.threshold)
             continue;
         intptr_t above, equal;
@@ -92,7 +92,7 @@ static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch
         q.low = maxima[k - 1];
     if (q.low == maxima[0]) /* so many equal ones that there may be no room for them */
         q.high = q.low;
-    R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, NULL, s), s);
+    R(cut_at)(row, n, R(find)(q, NULL, s), s);
 }
 
 /* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that. */
@@ -115,7 +115,7 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
             q.low = maxima[b];
     if (q.low == maxima[0])
         q.high = q.low;
-    R(cut_at)(row, n, R(find)(q, n <= FEW || q.low > -REAL_MAX, first, s), s);
+    R(cut_at)(row, n, R(find)(q, first, s), s);
 }
 
 /* Whether no few of some entries hold most of their mass: as if a quarter of them were equal. */
@@ -158,10 +158,10 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, doub
     R(pass) first = {-REAL_MAX, REAL_MAX, {0, 0, 0, 0}};
     const int is_flat = R(pivots_of_flat)(row, n, p, R(tempering_for)(s, temperature), &first, s);
     R(division) d = R(divide_by)(first.lower, first.upper, REAL_MAX, s->window, s->room);
-    for (intptr_t b = 0; b * TS_BLOCK < n; b++) /* of a flat row every block is likely to keep something */
-        s->block_max[b] = REAL_MAX;
-    R(plan_dividing)(plan, row, n, temperature, is_flat && !wants_max ? R(JUST_SUMS) : R(MAXIMA), is_flat ? &d : NULL,
-                     NULL, s);
+    const R(wants) wants = is_flat && !wants_max ? R(JUST_SUMS) : R(MAXIMA);
+    for (intptr_t b = 0; wants == R(JUST_SUMS) && b * TS_BLOCK < n; b++)
+        s->block_max[b] = REAL_MAX; /* of a flat row every block is likely to keep something */
+    R(plan_dividing)(plan, row, n, temperature, wants, is_flat ? &d : NULL, NULL, s);
     if (plan->kind != TS_ORDINARY)
         return;
     first.parts = d.parts;
@@ -170,7 +170,7 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, doub
     const int is_first = is_flat && plan->formula == TS_FAST && is_whole;
     if (is_first)
         first.parts.inside = R(mass_inside)(plan, &d, first.lower, first.upper, s);
-    R(cut_mass)(row, plan, p, is_first ? &first : NULL, !is_flat || wants_max, s);
+    R(cut_mass)(row, plan, p, is_first ? &first : NULL, wants == R(MAXIMA), s);
 }
 
 /* Cut off what is below M + T log(min_p). */

@@ -51,7 +51,7 @@ static choice choose_block(const double *cumulative, intptr_t n, double fraction
 
 /* One block, ready for draws. */
 typedef struct {
-    const REAL *weights;                        /* of its entries, 0 where never drawn, padded to whole groups */
+    REAL *weights;                              /* of its entries, 0 where never drawn, padded to whole groups */
     double groups[PADDED(TS_BLOCK / TS_GROUP)]; /* sums of groups */
     /* where `summed` says so: sums of runs of a group, and of the weights of each run */
     double runs[TS_BLOCK / TS_GROUP][PADDED(TS_GROUP / TS_RUN)], *cumulative;

@@ -112,6 +112,12 @@ typedef struct {
 /* Doubles of scratch memory that a call needs. */
 size_t ts_scratch_doubles(ts_function which, const ts_rows *rows);
 
+/* Categories in block b of a row of n. */
+static inline intptr_t ts_block_length(intptr_t n, intptr_t b) {
+    const intptr_t rest = n - b * TS_BLOCK;
+    return rest < TS_BLOCK ? rest : TS_BLOCK;
+}
+
 /* Numbers in a window of a search. */
 static inline intptr_t ts_room(intptr_t n_categories) {
     return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 : 2 * TS_BLOCK;

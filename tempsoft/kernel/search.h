@@ -50,7 +50,7 @@ static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *win
     R(division) d = R(divide_by)(lower, upper, q->high, window, s->room);
     REAL *const e = q->plan && upper < q->high ? s->weights : NULL; /* else nothing is above */
     for (intptr_t b = 0; b * TS_BLOCK < q->n; b++) {
-        const intptr_t rest = q->n - b * TS_BLOCK, n = rest < TS_BLOCK ? rest : TS_BLOCK;
+        const intptr_t n = ts_block_length(q->n, b);
         if (q->row->block_max && q->row->block_max[b] < lower)
             continue;
         const REAL *x = R(read)(q->row, b, n, s->block);
@@ -138,8 +138,7 @@ static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scra
         at = at < q->n ? at : q->n - 1;
         if (at / TS_BLOCK != b) {
             b = at / TS_BLOCK;
-            const intptr_t rest = q->n - b * TS_BLOCK;
-            x = R(read)(q->row, b, rest < TS_BLOCK ? rest : TS_BLOCK, s->block);
+            x = R(read)(q->row, b, ts_block_length(q->n, b), s->block);
         }
         const REAL v = x[at % TS_BLOCK];
         if (v >= q->low && v <= q->high)
@@ -225,8 +224,9 @@ typedef struct {
 } R(pass);
 
 /* The place of the cut of a search; it has one. The first pass has been made, or is made with all candidates where
- * there should be few of them (`is_narrow`). */
-static R(place_of_cut) R(find)(R(search) q, int is_narrow, const R(pass) * first, const R(scratch) * s) {
+ * there should be few of them: in a short row, or above a bound. */
+static R(place_of_cut) R(find)(R(search) q, const R(pass) * first, const R(scratch) * s) {
+    const int is_narrow = q.n <= FEW || q.low > -REAL_MAX;
     REAL *window = s->window, *other = s->window + s->room + LANES;
     R(source) collected = R(whole)(&q.row->numbers);
     intptr_t n_prefix = 0;

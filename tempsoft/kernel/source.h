@@ -50,9 +50,7 @@ static inline int lowest_bit(uint64_t bits) {
     return i;
 #endif
 }
-#endif
 
-#if TS_REAL == 64
 static inline int count_bits(uint32_t bits) {
 #if defined(__GNUC__)
     return __builtin_popcount(bits);
@@ -63,9 +61,7 @@ static inline int count_bits(uint32_t bits) {
     return n;
 #endif
 }
-#endif
 
-#if TS_REAL == 64
 /* All groups, if there are many: that is faster than to pass over some. */
 static inline uint32_t many_or(uint32_t groups) {
     return count_bits(groups) < TS_BLOCK / TS_GROUP / 2 ? groups : ALL_GROUPS;

@@ -17,23 +17,19 @@ typedef struct {
     double hi, lo; /* the value is hi + lo */
 } dd;
 
-/* x / 2^bits for 0 <= bits < 2000, in two steps because one need not fit. */
-static inline double down_by(double x, int bits) {
-    if (bits == 0)
-        return x;
-    uint64_t half = (uint64_t)(1023 - bits / 2) << 52, rest = (uint64_t)(1023 - (bits - bits / 2)) << 52;
-    double a, b;
-    memcpy(&a, &half, sizeof a);
-    memcpy(&b, &rest, sizeof b);
-    return x * a * b;
-}
-
 /* 2^power, a normal number. */
 static inline double two_to(int power) {
     const uint64_t bits = (uint64_t)(1023 + power) << 52;
     double x;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+/* x / 2^bits for 0 <= bits < 2000, in two steps because one need not fit. */
+static inline double down_by(double x, int bits) {
+    if (bits == 0)
+        return x;
+    return x * two_to(-(bits / 2)) * two_to(bits / 2 - bits);
 }
 
 typedef struct tempering {
