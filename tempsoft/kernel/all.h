@@ -17,4 +17,5 @@
 #include "chosen.h"
 #include "draw_row.h"
 #include "columns.h"
+#include "rows.h"
 #include "batch.h"

@@ -4,19 +4,7 @@
 typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                 R(scratch) * s);
 typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
-
-#if TS_REAL == 64 /* used by both */
-static inline double temperature_of(const ts_rows *rows, intptr_t i) {
-    return *(const double *)(rows->temperature + rows->temperature_step * i);
-}
-
-static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
-    return (ts_knobs){temperature_of(rows, i), *(const int64_t *)(rows->top_k + rows->top_k_step * i),
-                      *(const double *)(rows->top_p + rows->top_p_step * i),
-                      *(const double *)(rows->min_p + rows->min_p_step * i),
-                      *(const int64_t *)(rows->options + rows->options_step * i)};
-}
-#endif
+typedef void (*R(rows_function))(const ts_rows *rows, R(scratch) * s);
 
 /* n x TILE numbers, [category][row], from TILE contiguous rows, and back. */
 static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *tile) {
@@ -32,22 +20,22 @@ static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t 
 }
 
 /* How the rows of a batch are best taken. */
-#if TS_REAL == 64
-typedef enum { ONE_BY_ONE, AS_COLUMNS, TRANSPOSED } shape_of_work;
+#if TS_REAL == 64 /* used by both */
+typedef enum { ONE_BY_ONE, IN_A_ROW, AS_COLUMNS, TRANSPOSED } shape_of_work;
 #endif
 
 static shape_of_work R(shape_of)(const ts_rows *rows) {
-    const ts_type plain = sizeof(REAL) == 4 ? TS_F32 : TS_F64;
     const intptr_t size = sizeof(REAL);
-    if (rows->top_k || rows->logits.type != plain || rows->out.type != plain || rows->n_rows < TILE ||
+    const shape_of_work otherwise = R(are_short)(rows) ? IN_A_ROW : ONE_BY_ONE;
+    if (rows->top_k || rows->logits.type != PLAIN || rows->out.type != PLAIN || rows->n_rows < TILE ||
         rows->n_categories < 1)
-        return ONE_BY_ONE;
+        return otherwise;
     if (rows->logits_step == size && rows->out_step == size && rows->n_categories > 1)
         return AS_COLUMNS;
     if (rows->logits.stride == size && rows->n_categories <= TS_GROUP &&
         (rows->out.stride == size || (rows->out.stride == 0 && rows->out_step == size)))
         return TRANSPOSED;
-    return ONE_BY_ONE;
+    return otherwise;
 }
 
 /* Rows first ... first + TILE in lanes; 0 if they were declined. */
@@ -103,11 +91,16 @@ TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts
 }
 
 static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(row_function) of_row,
-                            R(tile_function) of_tile) {
+                            R(tile_function) of_tile, R(rows_function) of_rows) {
     const unsigned status = begin_call();
     R(scratch) s = R(scratch_of)(memory, which, rows);
     const shape_of_work shape = of_tile ? R(shape_of)(rows) : ONE_BY_ONE;
-    intptr_t next_tile = shape == ONE_BY_ONE ? rows->n_rows : 0;
+    if (of_rows && shape == IN_A_ROW) {
+        of_rows(rows, &s);
+        end_call(status);
+        return;
+    }
+    intptr_t next_tile = shape == AS_COLUMNS || shape == TRANSPOSED ? 0 : rows->n_rows;
     R(source) row = R(whole)(&rows->logits);
     ts_knobs knobs = {0, 0, 1, 0, 0};
     ts_vector out = rows->out;
@@ -127,19 +120,19 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
 }
 
 static void R(softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_SOFTMAX, rows, scratch, R(softmax_row), R(softmax_tile));
+    R(for_each_row)(TS_SOFTMAX, rows, scratch, R(softmax_row), R(softmax_tile), R(softmax_rows));
 }
 
 static void R(log_softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch, R(log_softmax_row), R(log_softmax_tile));
+    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch, R(log_softmax_row), R(log_softmax_tile), NULL);
 }
 
 static void R(logsumexp)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOGSUMEXP, rows, scratch, R(logsumexp_row), R(logsumexp_tile));
+    R(for_each_row)(TS_LOGSUMEXP, rows, scratch, R(logsumexp_row), R(logsumexp_tile), R(logsumexp_rows));
 }
 
 static void R(entropy)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_ENTROPY, rows, scratch, R(entropy_row), NULL);
+    R(for_each_row)(TS_ENTROPY, rows, scratch, R(entropy_row), NULL, NULL);
 }
 
 /* Those with an index: support, log_prob, best and draws. */

@@ -75,6 +75,15 @@ static inline void fetch_ahead(uintptr_t address) {
     (void)address;
 #endif
 }
+
+/* The same of memory that will be written. */
+static inline void fetch_to_write(uintptr_t address) {
+#if defined(__GNUC__)
+    __builtin_prefetch((const void *)address, 1);
+#else
+    (void)address;
+#endif
+}
 #endif
 
 static int R(has_nan)(const REAL *x, intptr_t n) {
@@ -148,41 +157,42 @@ static inline int R(exceeds)(double max, const tempering *k, double exponent) {
     return v_mask_any(V(not_le)(n_plus_round, V(set1)(ROUND + HEADROOM)));
 }
 
-typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, VR *largest);
+typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen);
 
 /* The next TOGETHER vectors, while those of the next block are on their way. */
 TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
-                               VR *largest, REAL *e) {
+                               R(seen) * seen, REAL *e) {
     VR v[TOGETHER];
     for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
         fetch_ahead((uintptr_t)x + (uintptr_t)(n + line) * sizeof(REAL));
     for (int k = 0; k < TOGETHER; k++)
         v[k] = V(load)(x + k * LANES);
-    exp_of(v, TOGETHER, s, largest);
+    exp_of(v, TOGETHER, s, seen);
     for (int k = 0; k < TOGETHER; k++)
         V(store)(e + k * LANES, least ? V(keep_ge)(V(load)(x + k * LANES), *least, v[k]) : v[k]);
 }
 
 /* The exponentials of x, 0 where it is below `least` unless that is NULL, and zeros to the end of a group. */
 TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
-                           VR *largest, REAL *e) {
+                           R(seen) * seen, REAL *e) {
+    const VR nothing = V(set1)((REAL)-INFINITY);
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
-        R(exp_together)(exp_of, x + i, n, s, least, largest, e + i);
+        R(exp_together)(exp_of, x + i, n, s, least, seen, e + i);
     if (n - i > LANES) {
         VR v[TOGETHER];
         for (int k = 0; k < TOGETHER; k++)
-            v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, s->lowest);
-        exp_of(v, TOGETHER, s, largest);
+            v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, nothing);
+        exp_of(v, TOGETHER, s, seen);
         for (int k = 0; k < TOGETHER; k++, i += LANES) {
             if (least)
-                v[k] = V(keep_ge)(V(load_up_to)(x + i, n - i, s->lowest), *least, v[k]);
+                v[k] = V(keep_ge)(V(load_up_to)(x + i, n - i, nothing), *least, v[k]);
             V(store)(e + i, V(up_to)(v[k], n - i));
         }
     } else if (n > i) {
-        const VR before = V(load_up_to)(x + i, n - i, s->lowest);
+        const VR before = V(load_up_to)(x + i, n - i, nothing);
         VR v = before;
-        exp_of(&v, 1, s, largest);
+        exp_of(&v, 1, s, seen);
         V(store)(e + i, V(up_to)(least ? V(keep_ge)(before, *least, v) : v, n - i));
         i += LANES;
     }
@@ -191,17 +201,17 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
 }
 
 TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) s,
-                             const VR *least, VR *largest, REAL *e) {
+                             const VR *least, R(seen) * seen, REAL *e) {
     R(sum) sum = R(sum_zero)();
     if (groups == ALL_GROUPS) {
-        R(exp_span)(exp_of, x, n, &s, least, largest, e);
+        R(exp_span)(exp_of, x, n, &s, least, seen, e);
         for (intptr_t i = 0; i < n; i += TS_GROUP)
             R(sum_group)(&sum, e + i);
         return R(sum_total)(&sum);
     }
     for (intptr_t i = 0; i < n; i += TS_GROUP) {
         if (groups >> i / TS_GROUP & 1) {
-            R(exp_span)(exp_of, x + i, n - i < TS_GROUP ? n - i : TS_GROUP, &s, least, largest, e + i);
+            R(exp_span)(exp_of, x + i, n - i < TS_GROUP ? n - i : TS_GROUP, &s, least, seen, e + i);
             R(sum_group)(&sum, e + i);
         } else {
             memset(e + i, 0, TS_GROUP * sizeof(REAL));
@@ -211,32 +221,37 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
 }
 
 /* The exponentials e of a block of that exponent, and their sum; 0 of what is not left. `e` has room for whole groups,
- * and zeros there are left in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN. The
- * sum is a second pass over the block in L1: one alone was found slower, for want of registers (AVX2) or because more is
- * in flight than a CPU can look at (AVX-512). */
+ * and zeros there are left in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN; if
+ * not, the fast formula finds the largest logit unless `max` is NULL. The sum is a second pass over the block in L1: one
+ * alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can look at (AVX-512). */
 static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *e,
-                       int *exceeds) {
+                       double *max, int *exceeds) {
     R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
-    VR largest = V(set1)(0);
+    R(seen) seen = R(nothing_seen)();
     const VR least = V(set1)(rest.least);
+    const int is_cut = rest.least > (REAL)-INFINITY;
     dd sum;
-    if (plan->formula == TS_FAST && !(rest.least > (REAL)-INFINITY)) {
-        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, NULL, &largest, e);
+    if (plan->formula == TS_FAST && !is_cut && !max) {
+        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, NULL, &seen, e);
+    } else if (plan->formula == TS_FAST && !is_cut) {
+        sum = R(exp_block_by)(R(exp_fast_max), x, n, rest.groups, s, NULL, &seen, e);
     } else if (plan->formula == TS_FAST) {
-        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, &least, &largest, e);
+        sum = R(exp_block_by)(R(exp_fast_max), x, n, rest.groups, s, &least, &seen, e);
     } else if (plan->formula == TS_CAREFUL) {
-        sum = R(exp_block_by)(R(exp_careful), x, n, rest.groups, s, &least, &largest, e);
+        sum = R(exp_block_by)(R(exp_careful), x, n, rest.groups, s, &least, &seen, e);
     } else {
         const int power = BIAS - (int)exponent, half = power / 2;
         s.a_hi = V(set1)((REAL)two_to(half));
         s.a_lo = V(set1)((REAL)two_to(power - half));
-        sum = R(exp_block_by)(R(exp_weighed), x, n, rest.groups, s, NULL, &largest, e);
+        sum = R(exp_block_by)(R(exp_weighed), x, n, rest.groups, s, NULL, &seen, e);
     }
-    *exceeds = v_mask_any(V(not_le)(largest, V(set1)(ROUND + HEADROOM)));
+    *exceeds = R(exceeded)(&seen);
+    if (max)
+        *max = (double)V(largest)(seen.x);
     return sum;
 }
 
 /* The same of all of some numbers. */
 static inline dd R(exp_all)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, int *exceeds) {
-    return R(exp_block)(plan, exponent, x, n, (R(rest)){(REAL)-INFINITY, ALL_GROUPS}, e, exceeds);
+    return R(exp_block)(plan, exponent, x, n, (R(rest)){(REAL)-INFINITY, ALL_GROUPS}, e, NULL, exceeds);
 }

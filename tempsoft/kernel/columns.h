@@ -85,7 +85,7 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
         lowest[c] = R(lowest_of)(&t->k, exponent);
     }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
-    VR largest = V(set1)(0); /* nothing exceeds, as tile_max saw */
+    R(seen) seen = R(nothing_seen)(); /* nothing exceeds, as tile_max saw */
     const intptr_t end = R(block_end)(t, b);
     R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
@@ -102,7 +102,7 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
                 scale.round_less_c = V(load)(round_less_c + v * LANES);
                 scale.lowest = V(load)(lowest + v * LANES);
                 for (int chunk = 0; chunk < 4; chunk += TOGETHER)
-                    R(exp_fast)(e + chunk, TOGETHER, &scale, &largest);
+                    R(exp_fast)(e + chunk, TOGETHER, &scale, &seen);
                 for (int chunk = 1; chunk < 4; chunk++)
                     if (i + j + 16 * chunk >= end)
                         e[chunk] = V(set1)(0);

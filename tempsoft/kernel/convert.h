@@ -35,8 +35,32 @@ static void halves_from_f32(const float *x, ts_type type, intptr_t n, uint16_t *
 }
 #endif
 
-static inline int R(is_plain)(const ts_vector *v) {
-    return v->stride == (intptr_t)sizeof(REAL) && v->type == (sizeof(REAL) == 4 ? TS_F32 : TS_F64);
+static inline int R(is_plain)(const ts_vector *v) { return v->stride == (intptr_t)sizeof(REAL) && v->type == PLAIN; }
+
+static inline intptr_t R(size_of)(ts_type type) { return type == TS_F64 ? 8 : type == TS_F32 ? 4 : 2; }
+
+/* A vector of contiguous numbers from p + i of their type, and to it. */
+TS_INLINE VR R(load_typed)(const char *p, intptr_t i, ts_type type) {
+#if TS_REAL == 32
+    if (type == TS_F16)
+        return vf_load_f16((const uint16_t *)p + i);
+    if (type == TS_BF16)
+        return vf_load_bf16((const uint16_t *)p + i);
+#endif
+    (void)type;
+    return V(load)((const REAL *)p + i);
+}
+
+TS_INLINE void R(store_typed)(char *p, intptr_t i, ts_type type, VR x) {
+#if TS_REAL == 32
+    if (type == TS_F16)
+        vf_store_f16((uint16_t *)p + i, x);
+    else if (type == TS_BF16)
+        vf_store_bf16((uint16_t *)p + i, x);
+    else
+#endif
+        V(store)((REAL *)p + i, x);
+    (void)type;
 }
 
 /* Entries start ... start + n of v, which is not plain, in `buffer`. n <= TS_BLOCK. */

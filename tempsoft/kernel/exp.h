@@ -29,16 +29,27 @@ TS_INLINE void R(exp2)(const VR *r, int n, VR *p) {
             p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
 }
 
-/* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before.
- * Meaningless of a NaN and where n - c is above HEADROOM; `largest`, compared as bits, remembers that. */
-TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, VR *largest) {
+/* What is remembered of the numbers on the way: the largest n - c + ROUND, compared as bits, and the largest logit. */
+typedef struct {
+    VR bits, x;
+} R(seen);
+
+static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(0), V(set1)((REAL)-INFINITY)}; }
+
+/* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. */
+static inline int R(exceeded)(const R(seen) * seen) {
+    return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND + HEADROOM)));
+}
+
+/* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. */
+TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
     VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n; i++)
         x[i] = V(max)(s->lowest, x[i]); /* a NaN stays one */
     for (int i = 0; i < n; i++)
         n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c);
     for (int i = 0; i < n; i++)
-        *largest = V(max_bits)(*largest, n_plus_round[i]);
+        seen->bits = V(max_bits)(seen->bits, n_plus_round[i]);
     for (int i = 0; i < n; i++)
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
     for (int i = 0; i < n; i++)
@@ -48,9 +59,16 @@ TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, VR *largest) {
         x[i] = V(times_two_to)(p[i], n_plus_round[i]);
 }
 
+/* The same, and the largest logit: this costs less here than another look at the block. */
+TS_INLINE void R(exp_fast_max)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
+    for (int i = 0; i < n; i++)
+        seen->x = V(max)(x[i], seen->x);
+    R(exp_fast)(x, n, s, seen);
+}
+
 /* Weights, over 2^c; it takes two powers of two for any weight to be in range. */
-TS_INLINE void R(exp_weighed)(VR *x, int n, const R(scale) * s, VR *largest) {
-    (void)largest;
+TS_INLINE void R(exp_weighed)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
+    (void)seen;
     for (int i = 0; i < n; i++)
         x[i] = V(fma)(V(mul)(x[i], s->a_hi), s->a_lo, V(set1)(0)); /* 0 for -0, which cannot be widened */
 }
@@ -83,8 +101,8 @@ static inline void careful_argument(vd x, double max, const tempering *k, vd *n,
 }
 #endif
 
-TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, VR *largest) {
-    (void)largest; /* the row's largest is known, and is 2^0 */
+TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen) {
+    (void)seen; /* the row's largest is known, and is 2^0 */
     VR n[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n_vectors; i++) {
 #if TS_REAL == 32

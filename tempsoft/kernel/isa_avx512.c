@@ -3,9 +3,9 @@
 #if defined(TEMPSOFT_EMULATE_AVX512)
 /* plain C: see vec_avx512.h */
 #elif defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx2,fma,f16c,prfchw"))), apply_to = function)
 #elif defined(__GNUC__)
-#pragma GCC target("avx512f,avx2,fma,f16c")
+#pragma GCC target("avx512f,avx2,fma,f16c,prfchw")
 #endif
 #define TS_ISA avx512
 #include "vec_avx512.h"

@@ -28,9 +28,10 @@ static inline dd dd_log(dd s) {
     below.lo += z_lo;
     double w = above / below.hi;
     double w_lo = (fma(-w, below.hi, above) - w * below.lo + z_lo) / below.hi;
-    double square = w * w, q = LOG_Q[8];
-    for (int i = 7; i >= 0; i--)
-        q = fma(q, square, LOG_Q[i]);
+    const double square = w * w, *c = LOG_Q;
+    double q = fma(c[8], square, c[7]);
+    q = fma(fma(fma(q, square, c[6]), square, c[5]), square, c[4]); /* no loop: a compiler leaves it one */
+    q = fma(fma(fma(fma(q, square, c[3]), square, c[2]), square, c[1]), square, c[0]);
     double n = (double)k;
     dd twos = dd_two_sum(n * LOG_2_HI, 2.0 * w);
     double twos_lo = fma(n, LOG_2_HI, -(n * LOG_2_HI)) + n * LOG_2_LO;

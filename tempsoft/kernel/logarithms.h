@@ -9,7 +9,8 @@
  * where the first is infinite. The sum is taken relative to the largest exponential as it was computed, so that their
  * common error cancels: a row of one category has 0, and a peaked row no less than it should. */
 static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
-    VR e = V(set1)((REAL)plan->max), unused = e;
+    VR e = V(set1)((REAL)plan->max);
+    R(seen) unused = R(nothing_seen)();
     const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
     if (plan->formula == TS_CAREFUL)
         R(exp_careful)(&e, 1, &scale, &unused);

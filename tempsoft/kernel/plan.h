@@ -88,6 +88,7 @@ typedef struct {
     const char *temperature, *top_k, *top_p, *min_p, *options;         /* float64, int64, float64, float64, int64 */
     intptr_t logits_step, out_step, u_step, index_step, log_prob_step; /* bytes from row to row */
     intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step;
+    int past_cache; /* results are so many that they are better written past the cache */
 } ts_rows;
 
 typedef enum {
@@ -116,6 +117,18 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows);
 static inline intptr_t ts_block_length(intptr_t n, intptr_t b) {
     const intptr_t rest = n - b * TS_BLOCK;
     return rest < TS_BLOCK ? rest : TS_BLOCK;
+}
+
+/* The temperature of row i, and all its knobs. */
+static inline double temperature_of(const ts_rows *rows, intptr_t i) {
+    return *(const double *)(rows->temperature + rows->temperature_step * i);
+}
+
+static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
+    return (ts_knobs){temperature_of(rows, i), *(const int64_t *)(rows->top_k + rows->top_k_step * i),
+                      *(const double *)(rows->top_p + rows->top_p_step * i),
+                      *(const double *)(rows->min_p + rows->min_p_step * i),
+                      *(const int64_t *)(rows->options + rows->options_step * i)};
 }
 
 /* Numbers in a window of a search. */

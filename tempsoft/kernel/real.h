@@ -4,6 +4,7 @@
  * The constants say where the fast formulas hold; exp.h and logarithms.h explain them.
  */
 #undef REAL
+#undef PLAIN
 #undef BITS
 #undef V
 #undef R
@@ -29,6 +30,7 @@
 
 #if TS_REAL == 32
 #define REAL float
+#define PLAIN TS_F32
 #define BITS uint32_t
 #define V(op) vf_##op
 #define R(name) name##_f32
@@ -53,6 +55,7 @@
 #define COLDEST_LOG 0x1p-20   /* smallest temperature for it */
 #else
 #define REAL double
+#define PLAIN TS_F64
 #define BITS uint64_t
 #define V(op) vd_##op
 #define R(name) name##_f64

@@ -23,6 +23,11 @@ static dd R(sum_of_blocks)(const ts_plan *plan) {
     return sum;
 }
 
+static inline void R(set_sum)(ts_plan *plan, dd sum) {
+    plan->sum_hi = sum.hi;
+    plan->sum_lo = fabs(sum.lo) < 0x1p-200 * sum.hi ? 0 : sum.lo; /* of nothing but what stands for -inf */
+}
+
 /* The row's sum, from those of its blocks: they differ by exact powers of two. That of several blocks is brought near
  * 2^BIAS, so that what is divided by it stays in range; this keeps the exponent even. */
 static void R(sum_blocks)(ts_plan *plan) {
@@ -34,23 +39,21 @@ static void R(sum_blocks)(ts_plan *plan) {
             plan->exponent += 4;
         }
     }
-    plan->sum_hi = sum.hi;
-    plan->sum_lo = fabs(sum.lo) < 0x1p-200 * sum.hi ? 0 : sum.lo; /* of nothing but what stands for -inf */
+    R(set_sum)(plan, sum);
 }
 
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
 static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
-                            intptr_t start, const R(scratch) * s, int *exceeds) {
+                            intptr_t start, const R(scratch) * s, double *max, int *exceeds) {
     if (keep && n == TS_BLOCK)
-        return R(exp_block)(plan, exponent, x, n, rest, keep + start, exceeds);
-    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, exceeds);
+        return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, exceeds);
+    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, exceeds);
     if (keep && keep != s->weights)
         memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
     return sum;
 }
 
-/* What else a plan is to find out, which takes another look at each block: the largest logits, of the row and of each
- * block. */
+/* What else a plan is to find out: the largest logits, of the row and of each block. */
 typedef enum { R(JUST_SUMS), R(MAXIMA) } R(wants);
 
 static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
@@ -84,10 +87,13 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
         R(rest) rest;
         const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
         int exceeds = 1;
+        double max;
         if (in_reach)
-            sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, &exceeds);
+            sum =
+                R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, wants == R(MAXIMA) ? &max : NULL, &exceeds);
+        if (exceeds)
+            max = R(block_max)(x, length);
         if (exceeds || wants == R(MAXIMA)) {
-            const double max = R(block_max)(x, length);
             s->block_max[b] = (REAL)max;
             if (!(max < INFINITY)) {
                 R(plan_limit)(plan, row, s->block);
@@ -98,7 +104,7 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
             if (exceeds && fabs(exponent) < LARGEST_EXPONENT) {
                 in_reach = 1;
                 c = exponent;
-                sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, &exceeds);
+                sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, NULL, &exceeds);
             } else if (exceeds && in_reach) {
                 return 0;
             } else if (exceeds && exponent > out_of_reach) {
@@ -147,7 +153,7 @@ static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, co
             continue;
         R(rest) rest;
         const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
-        dd sum = R(exp_block_kept)(plan, 0, x, length, rest, keep, start, s, &exceeds);
+        dd sum = R(exp_block_kept)(plan, 0, x, length, rest, keep, start, s, NULL, &exceeds);
         plan->blocks.exponent[b] = 0;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
@@ -221,7 +227,7 @@ static void R(plan_weights)(ts_plan *plan, const R(source) * row, intptr_t n, RE
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
         const REAL *x = R(read)(row, b, length, s->block);
-        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, all, keep, b * TS_BLOCK, s, &exceeds);
+        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, all, keep, b * TS_BLOCK, s, NULL, &exceeds);
         plan->blocks.exponent[b] = plan->exponent;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;

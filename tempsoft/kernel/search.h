@@ -57,7 +57,8 @@ static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *win
         const uint32_t groups = R(groups_from)(x, n, d.lower);
         int exceeds;
         if (e && groups)
-            R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, &exceeds);
+            R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, NULL,
+                         &exceeds);
         R(divide_block)(&d, x, n, groups, e);
     }
     if (!q->plan)
@@ -268,7 +269,7 @@ static R(place_of_cut) R(find)(R(search) q, const R(pass) * first, const R(scrat
             }
             if (parts->n_inside <= FEW)
                 return R(sort_few)(&q, window, parts->n_inside, s);
-            collected.numbers = (ts_vector){(char *)window, sizeof(REAL), sizeof(REAL) == 4 ? TS_F32 : TS_F64};
+            collected.numbers = (ts_vector){(char *)window, sizeof(REAL), PLAIN};
             q.row = &collected;
             q.n = parts->n_inside;
             REAL *const free_one = other;

@@ -57,7 +57,7 @@ static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b
     R(rest) rest;
     const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
     int exceeds;
-    R(exp_block)(plan, plan->blocks.exponent[b], x, length, rest, s->weights, &exceeds);
+    R(exp_block)(plan, plan->blocks.exponent[b], x, length, rest, s->weights, NULL, &exceeds);
     return s->weights;
 }
 

@@ -62,6 +62,10 @@ static inline vf vf_times_two_to(vf p, vf k) {
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shifted));
 }
 
+static inline void vf_stream(float *p, vf x) { _mm256_stream_ps(p, x); }
+static inline void vd_stream(double *p, __m256d x) { _mm256_stream_pd(p, x); }
+static inline void v_fence(void) { _mm_sfence(); }
+
 static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }
 static inline vd vd_load(const double *p) { return _mm256_loadu_pd(p); }
 static inline void vd_store(double *p, vd x) { _mm256_storeu_pd(p, x); }

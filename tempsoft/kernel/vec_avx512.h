@@ -54,6 +54,10 @@ static inline vf vf_times_two_to(vf p, vf k) {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), shifted));
 }
 
+static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
+static inline void vd_stream(double *p, __m512d x) { _mm512_stream_pd(p, x); }
+static inline void v_fence(void) { _mm_sfence(); }
+
 static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }
 static inline vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
 static inline void vd_store(double *p, vd x) { _mm512_storeu_pd(p, x); }

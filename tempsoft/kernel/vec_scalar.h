@@ -35,6 +35,10 @@ static inline vf vf_up_to(vf x, intptr_t n) {
     (void)n;
     return x;
 }
+/* To a whole vector's multiple in memory, past the cache where that can be; v_fence() makes it seen by others. */
+static inline void vf_stream(float *p, vf x) { *p = x; }
+static inline void vd_stream(double *p, double x) { *p = x; }
+static inline void v_fence(void) {}
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
