@@ -1,25 +1,29 @@
-"""Is what is about to be timed right? Against `tempsoft.reference`, in float64, on a subset of the rows.
+"""Is what is about to be timed right? Values against the formula in long double, draws against `tempsoft.reference`, on
+a subset of the rows.
 
 Values have to be within the implementation's own bound; draws have to fall where their uniform numbers say, or, where
-those are unknown, to be uniform once put through the cumulative distribution. A failure is an AssertionError.
+those are unknown, to be uniform once put through the cumulative distribution. A failure is a `WrongResultError`.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from tempsoft import reference
 
-from .cases import LOG_SOFTMAX, LOGSUMEXP, SAMPLE, SOFTMAX, Case
-from .implementations import Implementation, Task
+from .cases import DRAWS, ENTROPY, LOG_PROB, LOG_SOFTMAX, LOGSUMEXP, MAPS, SAMPLE_WEIGHTS, SOFTMAX, TOP_LOG_PROBS, Case
+from .implementations import Implementation, Task, demand
 
-MOST_NUMBERS, FEWEST_ROWS = 1 << 20, 64  # of the subset
+MOST_NUMBERS, FEWEST_ROWS, FEWEST_ROWS_OF_DRAWS = 1 << 20, 4, 64  # of the subset
 FEWEST_DRAWS = 1000  # for the uniformity of draws, when a call makes fewer and is fast
 FAST = 1e4  # bytes of traffic
 STANDARD_ERRORS = 5.5  # two-sided false alarm of 4e-8 a check
-REFERENCE_ULPS_FLOAT64 = 64.0  # what the reference itself may be off: it rounds differences and sums in float64
+IS_WIDE = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
+ULPS_OF_JUDGE = 64.0  # what the formula itself may be off in float64, where long double is no wider
+ULPS_OF_HALF = 32.0  # allowed in float16 and bfloat16, where 1000 ulp would be anything
 
 
 def spoil(case: Case) -> None:
@@ -34,35 +38,50 @@ def check(implementation: Implementation, function: str, case: Case, task: Task,
     Returns the largest error in units in the last place of the result's dtype (of at least 1 for logarithms), where
     results are values.
     """
-    if task.as_array is None:
+    if task.own_check is not None:
+        task.own_check(result)
         return None
-    if function == SAMPLE:
-        _check_draws(case, task, result)
+    if function in DRAWS:
+        _check_draws(function, case, task, result)
         return None
     values = task.as_array(result)
-    shape = case.shape if function in (SOFTMAX, LOG_SOFTMAX) else case.batch_shape
-    assert values.shape == shape, f"{implementation.name} gave shape {values.shape}, not {shape}"
-    if function != LOGSUMEXP:
-        values = np.moveaxis(values, case.axis, -1)
-    rows = _rows(case)
-    error = largest_error(function, values.reshape(case.n_rows, -1)[rows], _expected(function, case, rows))
-    bound = max(implementation.ulps, REFERENCE_ULPS_FLOAT64 if case.dtype == "float64" else 0)
-    assert error <= bound, f"{implementation.name}, {function}, {case.label}: {error:.1f} ulp off, {bound:.0f} allowed"
+    if function == TOP_LOG_PROBS:
+        values, indices = values
+        _check_best(case, indices)
+        values = values.astype(np.float64 if case.dtype == "float64" else np.float32)
+        rows, expected = _rows(case), _expected(LOG_SOFTMAX, case)
+        expected = np.take_along_axis(expected, indices[rows], axis=-1)
+    else:
+        shape = case.shape if function in MAPS else case.batch_shape
+        demand(values.shape == shape, f"shape {values.shape}, not {shape}")
+        if function in MAPS:
+            values = np.moveaxis(values, case.axis, -1)
+        rows, expected = _rows(case), _expected(function, case)
+    error = largest_error(function, values.reshape(case.n_rows, -1)[rows], expected)
+    bound = allowed(implementation, values.dtype)
+    demand(error <= bound, f"{error:.1f} ulp off, {bound:.0f} allowed")
     return error
+
+
+def allowed(implementation: Implementation, dtype: np.dtype[Any]) -> float:
+    """How many ulps of a dtype the implementation may be off."""
+    if dtype.itemsize == 2:
+        return min(implementation.ulps, ULPS_OF_HALF)
+    return max(implementation.ulps, 0 if IS_WIDE or dtype != np.float64 else ULPS_OF_JUDGE)
 
 
 def largest_error(function: str, values: np.ndarray, expected: np.ndarray) -> float:
     """The largest difference in ulps of the values' dtype: of the expected value for probabilities, which count where
-    they are normal numbers; of the expected value, or of 1 where that is larger, for logarithms.
+    they are normal numbers; of the expected value, or of 1 where that is larger, for logarithms. NaN if there is one.
     """
     limits = _finfo(values.dtype)
     sizes = np.abs(expected)
     counted = sizes >= float(limits.smallest_normal) if function == SOFTMAX else np.isfinite(expected)
     if function != SOFTMAX:
         sizes = np.maximum(sizes, 1)
-    assert counted.any(), "nothing to compare"
+    demand(counted.any(), "nothing to compare")
     _, exponents = np.frexp(sizes[counted])
-    difference = np.abs(values[counted].astype(np.float64) - expected[counted])
+    difference = np.abs(values[counted].astype(np.longdouble) - expected[counted])
     return float((difference / np.ldexp(float(limits.eps), exponents - 1)).max())
 
 
@@ -74,40 +93,79 @@ def _finfo(dtype: np.dtype[Any]) -> Any:
     return np.finfo(dtype)
 
 
-def _rows(case: Case) -> np.ndarray:
+def _rows(case: Case, fewest: int = FEWEST_ROWS) -> np.ndarray:
     """Numbers of the rows to look at: evenly spaced, the first and the last among them."""
-    count = max(FEWEST_ROWS, MOST_NUMBERS // case.n_categories)
+    count = max(fewest, MOST_NUMBERS // case.n_categories)
     return np.unique(np.linspace(0, case.n_rows - 1, count).astype(np.int64))
 
 
-def _expected(function: str, case: Case, rows: np.ndarray) -> np.ndarray:
-    """The reference's results for these rows, in float64, one row of the array a row."""
+def _input(case: Case, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The logits of rows, and their temperatures."""
     logits = np.moveaxis(case.logits(), case.axis, -1).reshape(case.n_rows, case.n_categories)[rows]
-    temperatures = np.broadcast_to(case.temperatures(), case.batch_shape).reshape(case.n_rows)[rows]
-    values = getattr(reference, function)(logits.astype(np.float64), temperatures)
-    return values[:, None] if function == LOGSUMEXP else values
+    return logits, np.broadcast_to(case.temperatures(), case.batch_shape).reshape(case.n_rows)[rows]
 
 
-def _check_draws(case: Case, task: Task, result: Any) -> None:
-    assert case.axis == -1
+@functools.lru_cache(maxsize=1)
+def _expected(function: str, case: Case) -> np.ndarray:
+    """Values of these rows in long double, one row of the array a row."""
     rows = _rows(case)
-    cumulative = np.cumsum(_expected(SOFTMAX, case, rows), axis=-1)
+    logits, temperatures = _input(case, rows)
+    x = logits.astype(np.longdouble)
+    x = (x - x.max(axis=-1, keepdims=True)) / temperatures[:, None]
+    weights = np.exp(x)
+    total = weights.sum(axis=-1, keepdims=True)
+    if function == SOFTMAX:
+        return weights / total
+    if function == LOG_SOFTMAX:
+        return x - np.log(total)
+    if function == LOG_PROB:
+        chosen = case.chosen().reshape(case.n_rows)[rows]
+        return np.take_along_axis(x, chosen[:, None], axis=-1) - np.log(total)
+    if function == ENTROPY:
+        kept = np.where(weights > 0, x, 0)
+        return np.log(total) - (weights * kept).sum(axis=-1, keepdims=True) / total
+    assert function == LOGSUMEXP
+    return np.log(total) + logits.max(axis=-1, keepdims=True).astype(np.longdouble) / temperatures[:, None]
+
+
+def _check_best(case: Case, indices: np.ndarray) -> None:
+    """The logits chosen are the largest, in falling order."""
+    logits = case.logits()
+    demand(indices.shape == (*case.batch_shape, case.n_best), f"indices of shape {indices.shape}")
+    largest = np.sort(np.partition(logits, -case.n_best, axis=-1)[..., -case.n_best :], axis=-1)[..., ::-1]
+    demand((np.take_along_axis(logits, indices, axis=-1) == largest).all(), "not the largest logits")
+
+
+@functools.lru_cache(maxsize=1)
+def _cumulative(function: str, case: Case) -> np.ndarray:
+    """The cumulative distribution of these rows, in float64."""
+    values, temperatures = _input(case, _rows(case, FEWEST_ROWS_OF_DRAWS))
+    values = values.astype(np.float64)
+    if function == SAMPLE_WEIGHTS:
+        cumulative = np.cumsum(values, axis=-1)
+    else:
+        cumulative = np.cumsum(reference.softmax(values, temperatures, **dict(case.filters)), axis=-1)
+    return cumulative / cumulative[:, -1:]
+
+
+def _check_draws(function: str, case: Case, task: Task, result: Any) -> None:
+    rows, cumulative = _rows(case, FEWEST_ROWS_OF_DRAWS), _cumulative(function, case)
     first = _draws(case, task, result)[rows]
     _check_known_numbers(case, task, first, cumulative, rows)
     draws = [first]
-    if case.traffic(SAMPLE) < FAST:
+    if case.traffic(function) < FAST:
         while sum(map(np.size, draws)) < FEWEST_DRAWS:
             draws.append(_draws(case, task, task.run())[rows])
-    _check_uniform(np.concatenate(draws, axis=-1), cumulative, case.seed)
+    below, through = _interval(np.concatenate(draws, axis=-1), cumulative)
+    demand((through > below).all(), "a category without probability was drawn")
+    _check_uniform(below, through, case.seed)
 
 
 def _draws(case: Case, task: Task, result: Any) -> np.ndarray:
-    assert task.as_array is not None
-    draws = task.as_array(result)
-    assert draws.size == case.n_rows * case.n_draws, f"{draws.shape} draws from logits of shape {case.shape}"
-    assert draws.dtype == np.int64
-    assert (draws >= 0).all()
-    assert (draws < case.n_categories).all()
+    draws = np.asarray(task.as_array(result))
+    demand(draws.size == case.n_rows * case.n_draws, f"{draws.shape} draws from logits of shape {case.shape}")
+    demand(draws.dtype == np.int64, f"draws of dtype {draws.dtype}")
+    demand((draws >= 0).all() and (draws < case.n_categories).all(), "a draw is no category")
     return draws.reshape(case.n_rows, case.n_draws)
 
 
@@ -125,14 +183,13 @@ def _check_known_numbers(case: Case, task: Task, draws: np.ndarray, cumulative: 
     below, through = _interval(draws, cumulative)
     numbers = task.numbers[rows]
     outside = (numbers < below - tolerance) | (numbers > through + tolerance)
-    assert not outside.any(), f"{outside.sum()} of {outside.size} draws are not where their uniform numbers are"
+    demand(not outside.any(), f"{outside.sum()} of {outside.size} draws are not where their uniform numbers are")
 
 
-def _check_uniform(draws: np.ndarray, cumulative: np.ndarray, seed: int) -> None:
+def _check_uniform(below: np.ndarray, through: np.ndarray, seed: int) -> None:
     """A point chosen at random in the interval of each draw is uniform in [0, 1): look at its mean and its variance."""
-    below, through = _interval(draws, cumulative)
-    points = below + (through - below) * np.random.default_rng(seed + 1).random(draws.shape)
+    points = below + (through - below) * np.random.default_rng(seed + 1).random(below.shape)
     for power, mean, variance in ((1, 0.0, 1 / 3), (2, 1 / 3, 4 / 45)):
         found = float(((2 * points - 1) ** power).mean())
-        margin = STANDARD_ERRORS * (variance / draws.size) ** 0.5
-        assert abs(found - mean) <= margin, f"draws are biased: {found:.4f}, not {mean:.4f} +- {margin:.4f}"
+        margin = STANDARD_ERRORS * (variance / points.size) ** 0.5
+        demand(abs(found - mean) <= margin, f"draws are biased: {found:.4f}, not {mean:.4f} +- {margin:.4f}")

@@ -1,10 +1,11 @@
-"""What a measurement was made on: processor, instruction set in use, versions."""
+"""What a measurement was made on: processor, instruction set in use, versions. No names of hosts, no paths."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 import platform
+import re
 from collections.abc import Iterable
 
 import tempsoft
@@ -12,21 +13,43 @@ import tempsoft
 from .implementations import Implementation
 
 
+def _cpu_information() -> dict[str, str]:
+    """The first processor's lines of /proc/cpuinfo, where there is such a file."""
+    file = pathlib.Path("/proc/cpuinfo")
+    if not file.exists():
+        return {}
+    lines = file.read_text().partition("\n\n")[0].splitlines()
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def cpu_name() -> str:
+    """The processor's name; with family and model where a virtual machine hides its number."""
+    information = _cpu_information()
+    name = information.get("model name") or platform.processor() or platform.machine()
+    if not re.search(r"\d", name) and "model" in information:
+        name += f" (family {information['cpu family']}, model {information['model']})"
+    return name
+
+
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_model() -> str:
-    """The processor's name and how many of them this machine has."""
-    name = platform.processor() or platform.machine()
-    information = pathlib.Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    return f"{name} ({platform.machine()}, {os.cpu_count()} CPUs)"
+    """The processor's name and how many of them this process may use."""
+    return f"{cpu_name()} ({platform.machine()}, {cpus()} CPUs)"
 
 
 def isa() -> str:
     """The instruction set in use."""
     return str(tempsoft.capabilities()["isa"])
+
+
+def slug() -> str:
+    """Processor and instruction set, as a file name."""
+    name = re.sub(r"\((R|TM)\)", "", cpu_name(), flags=re.IGNORECASE)
+    return re.sub(r"[^a-z0-9]+", "-", f"{name} {isa()}".lower()).strip("-")
 
 
 def versions(implementations: Iterable[Implementation]) -> dict[str, str]:

@@ -1,12 +1,14 @@
-"""The peers that users have today, each in one small class, and the table of all implementations.
+"""Peers that need no framework: what people write in NumPy, SciPy and numba. For frameworks see frameworks.py.
 
-Each is called as its users would call it at its best: on input of its own type, into ready memory where it takes any,
-on one thread. For what a class has to say of itself see implementations.py.
+Each is called as its users would call it at its best: on input of its own type, into ready memory where it takes any.
+For what a class has to say of itself see implementations.py.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,24 +16,32 @@ import numpy as np
 
 import tempsoft
 
-from .cases import LOG_SOFTMAX, LOGSUMEXP, SAMPLE, SOFTMAX, Case
-from .implementations import MEMORY, REFERENCE, TEMPSOFT, Implementation, Task
+from .cases import ENTROPY, LOG_PROB, LOG_SOFTMAX, LOGSUMEXP, MAPS, SAMPLE, SAMPLE_WEIGHTS, SOFTMAX, TOP_LOG_PROBS, Case
+from .implementations import Implementation, Task
+
+
+def temperature_along_rows(case: Case) -> float | np.ndarray | None:
+    """None for 1, a number, or an array of the logits' dtype that broadcasts with them."""
+    if not case.has_temperature_per_row:
+        return None if case.temperature == 1.0 else case.temperature
+    return np.expand_dims(case.temperatures(), case.axis).astype(case.number_type)
 
 
 class NumpyExpression(Implementation):
     """What people write by hand: subtract the maximum, exp, divide; for draws compare a cumulative sum with a uniform
-    number. In the dtype of the logits.
+    number; for the best, a partition. In the dtype of the logits.
     """
 
     name = "numpy_expression"
 
     def does(self, function: str, case: Case) -> bool:
         # ml_dtypes sums in bfloat16: over 1000 categories that is no softmax
-        return case.num_samples is None and case.dtype != "bfloat16"
+        return case.num_samples is None and not case.filters and case.dtype != "bfloat16"
 
-    def task(self, function: str, case: Case) -> Task:
-        logits, axis, temperature = case.logits(), case.axis, _temperature_along_rows(case)
+    def task(self, function: str, case: Case, threads: int = 1) -> Task:
+        logits, axis, temperature = case.logits(), case.axis, temperature_along_rows(case)
         rng = np.random.default_rng(case.seed)
+        chosen = np.expand_dims(case.chosen(), axis) if function == LOG_PROB else None
 
         def tempered() -> np.ndarray:
             return logits if temperature is None else logits / temperature
@@ -51,31 +61,42 @@ class NumpyExpression(Implementation):
             largest = x.max(axis, keepdims=True)
             return np.log(np.exp(x - largest).sum(axis)) + largest.squeeze(axis)
 
-        def sample() -> np.ndarray:
+        def entropy() -> np.ndarray:
+            log_p = log_softmax()
+            return -(np.exp(log_p) * log_p).sum(axis)
+
+        def log_prob() -> np.ndarray:
             x = tempered()
-            cumulative = np.cumsum(np.exp(x - x.max(axis, keepdims=True)), axis)
+            x = x - x.max(axis, keepdims=True)
+            taken = np.take_along_axis(x, chosen, axis)
+            return (taken - np.log(np.exp(x).sum(axis, keepdims=True))).squeeze(axis)
+
+        def draw(weights: np.ndarray) -> np.ndarray:
+            cumulative = np.cumsum(weights, axis)
             thresholds = rng.random((*case.batch_shape, 1)) * cumulative[..., -1:]
             return (cumulative > thresholds.astype(logits.dtype)).argmax(axis)
 
-        numbers = np.random.default_rng(case.seed).random((case.n_rows, 1)) if function == SAMPLE else None
-        runs = {SOFTMAX: softmax, LOG_SOFTMAX: log_softmax, LOGSUMEXP: logsumexp, SAMPLE: sample}
-        return Task(runs[function], numbers=numbers)
+        def sample() -> np.ndarray:
+            x = tempered()
+            return draw(np.exp(x - x.max(axis, keepdims=True)))
 
+        def sample_weights() -> np.ndarray:
+            return draw(logits)
 
-class Scipy(Implementation):
-    """The functions of `scipy.special`, or of the module that stands in for it."""
+        def top_log_probs() -> tuple[np.ndarray, np.ndarray]:
+            best = np.argpartition(-logits, case.n_best, axis)[..., : case.n_best]
+            values = np.take_along_axis(logits, best, axis)
+            order = np.argsort(-values, axis)
+            values = np.take_along_axis(values, order, axis) - logsumexp()[..., None]
+            return values, np.take_along_axis(best, order, axis)
 
-    def __init__(self, name: str, module: str, packages: tuple[str, ...], ulps: float) -> None:
-        self.name, self.packages, self.ulps = name, packages, ulps
-        self._module = module
-
-    def does(self, function: str, case: Case) -> bool:
-        # SciPy sums float16 in float16, and is not made for bfloat16
-        return function != SAMPLE and case.temperature == 1.0 and case.dtype in ("float32", "float64")
-
-    def task(self, function: str, case: Case) -> Task:
-        call = getattr(importlib.import_module(self._module), function)
-        return Task(partial(call, case.logits(), axis=case.axis))
+        runs: dict[str, Callable[[], Any]] = {
+            SOFTMAX: softmax, LOG_SOFTMAX: log_softmax, LOGSUMEXP: logsumexp, ENTROPY: entropy, LOG_PROB: log_prob,
+            SAMPLE: sample, SAMPLE_WEIGHTS: sample_weights, TOP_LOG_PROBS: top_log_probs,
+        }  # fmt: skip
+        if function in (SAMPLE, SAMPLE_WEIGHTS):
+            return Task(runs[function], numbers=np.random.default_rng(case.seed).random((case.n_rows, 1)))
+        return Task(runs[function], tuple if function == TOP_LOG_PROBS else np.asarray)
 
 
 class GeneratorChoice(Implementation):
@@ -84,119 +105,106 @@ class GeneratorChoice(Implementation):
     name = "generator_choice"
 
     def does(self, function: str, case: Case) -> bool:
-        return function == SAMPLE and len(case.shape) == 1
+        return function == SAMPLE and len(case.shape) == 1 and not case.filters
 
-    def task(self, function: str, case: Case) -> Task:
+    def task(self, function: str, case: Case, threads: int = 1) -> Task:
         p = tempsoft.reference.softmax(case.logits().astype(np.float64), case.temperatures())
         size = {} if case.num_samples is None else {"size": case.num_samples}
         return Task(partial(np.random.default_rng(case.seed).choice, case.n_categories, p=p, **size))
 
 
-class Torch(Implementation):
-    """torch on a ready tensor; draws by softmax, then multinomial."""
+class Scipy(Implementation):
+    """The functions of `scipy.special`, or of the module that stands in for it."""
 
-    name = "torch"
-    packages = ("torch",)
-
-    def does(self, function: str, case: Case) -> bool:
-        return function != SAMPLE or (case.axis == -1 and len(case.shape) <= 2)
-
-    def task(self, function: str, case: Case) -> Task:
-        import torch
-
-        torch.set_num_threads(1)
-        torch.manual_seed(case.seed)
-        logits, temperature = _tensor(case.logits()), _temperature_along_rows(case)
-        if isinstance(temperature, np.ndarray):
-            temperature = _tensor(temperature)
-        arguments: dict[str, Any] = {}
-        if function in (SOFTMAX, LOG_SOFTMAX) and case.output() is not None:
-            arguments["out"] = _tensor(case.output())
-        call = getattr(torch, SOFTMAX if function == SAMPLE else function)
-
-        def sample() -> Any:
-            x = logits if temperature is None else logits / temperature
-            return torch.multinomial(torch.softmax(x, -1), case.n_draws, replacement=True)
-
-        def tempered() -> Any:
-            return call(logits / temperature, case.axis, **arguments)
-
-        if function == SAMPLE:
-            return Task(sample, _array)
-        return Task(partial(call, logits, case.axis, **arguments) if temperature is None else tempered, _array)
-
-
-_ONNX_OPERATORS = {SOFTMAX: "Softmax", LOG_SOFTMAX: "LogSoftmax"}
-
-
-class Onnxruntime(Implementation):
-    """onnxruntime on a model of one operator, its input and output bound to ready buffers."""
-
-    name = "onnxruntime"
-    packages = ("onnxruntime", "onnx")
+    def __init__(self, name: str, module: str, packages: tuple[str, ...], kind: str, ulps: float) -> None:
+        self.name, self.packages, self.kind, self.ulps = name, packages, kind, ulps
+        self._module = module
 
     def does(self, function: str, case: Case) -> bool:
-        return function in _ONNX_OPERATORS and case.dtype in ("float32", "float64") and case.temperature == 1.0
+        # exponentials added in bfloat16 are no softmax
+        return function in (*MAPS, LOGSUMEXP) and case.temperature == 1.0 and case.dtype != "bfloat16"
 
-    def task(self, function: str, case: Case) -> Task:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        model = _onnx_model(_ONNX_OPERATORS[function], case)
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        logits, out = case.logits(), case.output()
-        if out is None:
-            out = np.empty(case.shape, case.number_type)
-        binding = session.io_binding()
-        binding.bind_input("logits", "cpu", 0, logits.dtype.type, case.shape, logits.ctypes.data)
-        binding.bind_output("result", "cpu", 0, out.dtype.type, case.shape, out.ctypes.data)
-        buffers = (logits, out)  # the binding holds their addresses, not them
-        return Task(partial(session.run_with_iobinding, binding), lambda _: buffers[1])
+    def task(self, function: str, case: Case, threads: int = 1) -> Task:
+        call = getattr(importlib.import_module(self._module), function)
+        return Task(partial(call, case.logits(), axis=case.axis))
 
 
-def _temperature_along_rows(case: Case) -> float | np.ndarray | None:
-    """None for 1, a number, or an array of the logits' dtype that broadcasts with them."""
-    if not case.has_temperature_per_row:
-        return None if case.temperature == 1.0 else case.temperature
-    return np.expand_dims(case.temperatures(), case.axis).astype(case.number_type)
+class Numba(Implementation):
+    """The loops people write, one row after the other, compiled without fastmath; over rows in parallel on threads."""
+
+    name = "numba"
+    packages = ("numba",)
+
+    def does(self, function: str, case: Case) -> bool:
+        return (
+            function in (SOFTMAX, LOGSUMEXP, SAMPLE)
+            and case.axis == -1
+            and case.dtype in ("float32", "float64")
+            and case.temperature == 1.0
+            and case.num_samples is None
+            and not case.filters
+        )
+
+    def uses(self, threads: int) -> int:
+        return threads
+
+    def task(self, function: str, case: Case, threads: int = 1) -> Task:
+        import numba
+
+        numba.set_num_threads(threads)
+        logits = case.logits().reshape(case.n_rows, case.n_categories)
+        compiled = _numba_functions(threads > 1)[function]
+        if function == SOFTMAX:
+            ready = case.output()
+
+            def softmax() -> np.ndarray:
+                out = np.empty(case.shape, case.number_type) if ready is None else ready
+                compiled(logits, out.reshape(logits.shape))
+                return out
+
+            return Task(softmax)
+        if function == LOGSUMEXP:
+            return Task(partial(compiled, logits), lambda result: result.reshape(case.batch_shape))
+        rng = np.random.default_rng(case.seed)
+        numbers = np.random.default_rng(case.seed).random((case.n_rows, 1))
+        return Task(lambda: compiled(logits, rng.random(case.n_rows)), numbers=numbers)
 
 
-def _tensor(array: np.ndarray) -> Any:
-    """A tensor on the same memory."""
-    import torch
+@functools.cache
+def _numba_functions(parallel: bool) -> dict[str, Callable[..., Any]]:
+    import numba
 
-    if array.dtype.name == "bfloat16":
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+    @numba.njit(parallel=parallel)
+    def softmax(x: Any, out: Any) -> None:
+        for i in numba.prange(x.shape[0]):
+            largest = x[i].max()
+            total = 0.0
+            for j in range(x.shape[1]):
+                weight = np.exp(x[i, j] - largest)
+                out[i, j] = weight
+                total += weight
+            scale = x.dtype.type(1.0 / total)
+            for j in range(x.shape[1]):
+                out[i, j] *= scale
 
+    @numba.njit(parallel=parallel)
+    def logsumexp(x: Any) -> Any:
+        out = np.empty(x.shape[0], x.dtype)
+        for i in numba.prange(x.shape[0]):
+            largest = x[i].max()
+            total = 0.0
+            for j in range(x.shape[1]):
+                total += np.exp(x[i, j] - largest)
+            out[i] = largest + np.log(total)
+        return out
 
-def _array(tensor: Any) -> np.ndarray:
-    """An array on the same memory."""
-    import torch
+    @numba.njit(parallel=parallel)
+    def sample(x: Any, numbers: Any) -> Any:
+        out = np.empty(x.shape[0], np.int64)
+        for i in numba.prange(x.shape[0]):
+            cumulative = np.cumsum(np.exp(x[i] - x[i].max()))
+            place = np.searchsorted(cumulative, numbers[i] * cumulative[-1], "right")
+            out[i] = min(place, x.shape[1] - 1)
+        return out
 
-    if tensor.dtype == torch.bfloat16:
-        import ml_dtypes
-
-        return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
-    return tensor.numpy()
-
-
-def _onnx_model(operator: str, case: Case) -> bytes:
-    from onnx import TensorProto, helper
-
-    number = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}[case.dtype]
-    ends = [helper.make_tensor_value_info(name, number, case.shape) for name in ("logits", "result")]
-    node = helper.make_node(operator, ["logits"], ["result"], axis=case.axis)
-    graph = helper.make_graph([node], operator, ends[:1], ends[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 8
-    return model.SerializeToString()
-
-
-SPECIAL = Scipy("special", "tempsoft.special", (), ulps=TEMPSOFT.ulps)
-SCIPY = Scipy("scipy", "scipy.special", ("scipy",), ulps=Implementation.ulps)
-IMPLEMENTATIONS = (
-    TEMPSOFT, SPECIAL, REFERENCE, NumpyExpression(), SCIPY, GeneratorChoice(), Torch(), Onnxruntime(), MEMORY,
-)  # fmt: skip
-BY_NAME = {implementation.name: implementation for implementation in IMPLEMENTATIONS}
+    return {SOFTMAX: softmax, LOGSUMEXP: logsumexp, SAMPLE: sample}

@@ -1,168 +1,68 @@
-"""The ratios that tempsoft sets itself as targets, measured here and now: ``python -m benchmarks.targets``.
-
-Ours and the other run in turns, A B A B, in one process on one thread; the ratio of each pair is taken, and the median
-and quartiles of the ratios are shown. What is timed is checked first. Never a test: a busy machine is no regression.
+"""What tempsoft aims at: how long it may take beside others, measured in turns. Never a test: a busy machine is no
+regression.
 """
 
 from __future__ import annotations
 
-import argparse
-import gc
-import itertools
-import math
-import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
+from .cases import LOGSUMEXP, SAMPLE, SAMPLE_WEIGHTS, SOFTMAX, TOP_LOG_PROBS
 
-import tempsoft
-from tempsoft import _kernels
-
-from . import cases, checks, machine
-from .implementations import TEMPSOFT, Implementation
-from .peers import BY_NAME
-
-SHORTEST_TIMING = 0.0002  # seconds; faster calls are timed in loops of so long
-FEWEST_PAIRS = 5
+EVERY_PEER = "every_peer"
 
 
 class Target(NamedTuple):
-    """Our time, or that of another module of ours, is to be at most `limit` times the other's."""
+    """Our time is to be at most `limit` times the other's, on one thread or, if `shared`, on all."""
 
     function: str
     case: str
     other: str
     limit: float
-    ours: str = TEMPSOFT.name
-
-    @property
-    def name(self) -> str:
-        return f"{'' if self.ours == TEMPSOFT.name else f'{self.ours}.'}{self.function} {self.case}"
+    shared: bool = False
+    ours: str = "tempsoft"
 
 
-TARGETS = (
-    Target(cases.SOFTMAX, "four_logits", "torch", 0.6),
-    Target(cases.SOFTMAX, "four_logits", "numpy_expression", 0.12),
-    Target(cases.SAMPLE, "four_logits", "generator_choice", 0.2),
-    Target(cases.SOFTMAX, "classifier", "reference", 0.2),
-    Target(cases.SOFTMAX, "classifier", "onnxruntime", 1.0),
-    Target(cases.SAMPLE, "language_model_step", "reference", 0.05),
-    Target(cases.SAMPLE, "language_model_step", "torch", 1 / 20),
-    Target(cases.SAMPLE, "language_model_step", "numpy_expression", 1 / 10),
+def _of(function: str, case: str, *, shared: bool = False, **limits: float) -> tuple[Target, ...]:
+    return tuple(Target(function, case, other, limit, shared) for other, limit in limits.items())
+
+
+TARGETS: tuple[Target, ...] = (
+    *_of(SOFTMAX, "four_logits", torch=0.5, numpy_expression=0.1, scipy=0.06),
+    *_of(SAMPLE, "four_logits", generator_choice=0.2),
+    *_of(SOFTMAX, "classifier", onnxruntime=0.75, torch=0.38, scipy=0.19, reference=0.2, copy_nontemporal=1.45),
+    *_of(SOFTMAX, "classifier_float64", torch=0.6, scipy=0.35),
+    *_of(SOFTMAX, "classifier_float16", torch=0.5, scipy=0.05),
+    *_of(SOFTMAX, "evaluation_set", onnxruntime=0.45, scipy=0.08, numpy_copyto=1.0, copy_nontemporal=1.4),
+    *_of(SOFTMAX, "digits", onnxruntime=0.3, scipy=0.05, torch=0.03, copy_nontemporal=2.5),
+    *_of(SOFTMAX, "discrete_choice", every_peer=0.5, copy_nontemporal=2.5),
+    *_of(SOFTMAX, "hundred_labels", every_peer=0.5, copy_nontemporal=1.7),
+    *_of(SOFTMAX, "pixel_classes", every_peer=0.15, copy_nontemporal=2.0),
+    *_of(SAMPLE, "digits", torch=1 / 40, numpy_expression=1 / 15, read_only=8.0),
+    *_of(SAMPLE, "language_model_step", reference=0.05, torch=1 / 20, numpy_expression=1 / 10),
+    # filters beside the plain draw of the same rows, and beside others
+    *_of(SAMPLE, "decoding_top_k", plain_draw=1.3, transformers=1 / 50),
+    *_of(SAMPLE, "decoding_min_p", plain_draw=1.3, transformers=1 / 50),
+    *_of(SAMPLE, "decoding_top_p", plain_draw=1.4, transformers=1 / 50),
+    *_of(SAMPLE, "decoding_top_p_flat", plain_draw=3.0, transformers=1 / 50),
+    *_of(TOP_LOG_PROBS, "alternatives", torch=1 / 3),
+    *_of(SAMPLE, "monte_carlo", generator_choice=1 / 3, torch=1 / 3),
+    *_of(SAMPLE_WEIGHTS, "mixture_components", numpy_expression=1 / 5),
     # a change of one import
     *(
-        Target(function, case, "scipy", limit, "special")
+        Target(function, case, "scipy", limit, ours="special")
         for case, limit_of_sums in (("four_logits", 0.2), ("one_row", 0.2), ("classifier", 0.1), ("long_row", 0.1))
-        for function, limit in ((cases.SOFTMAX, 0.2), (cases.LOGSUMEXP, limit_of_sums))
+        for function, limit in ((SOFTMAX, 0.2), (LOGSUMEXP, limit_of_sums))
     ),
+    # all threads
+    *_of(SOFTMAX, "evaluation_set", shared=True, onnxruntime=0.9, numpy_copyto=1.0, copy_nontemporal=1.4),
+    *_of(SOFTMAX, "language_model_step", shared=True, onnxruntime=0.9, numpy_copyto=1.0, copy_nontemporal=1.4),
+    *_of(SOFTMAX, "inference_service", shared=True, one_worker=1 / 1.5),
+    *_of(LOGSUMEXP, "language_model_step", shared=True, jax=0.25, torch=0.1, scipy=0.05, read_only=1.2),
+    *_of(SAMPLE, "language_model_step", shared=True, torch=1 / 100, jax=1 / 100, numpy_expression=1 / 30),
+    *_of(SAMPLE, "language_model_step", shared=True, read_only=1.25),
 )
 
 
-class Pairs(NamedTuple):
-    """Seconds a call, ours and the other's, of timings made in turns."""
-
-    ours: np.ndarray
-    other: np.ndarray
-
-    def ratio_quantile(self, quantile: float) -> float:
-        return float(np.quantile(self.ours / self.other, quantile))
-
-
-def _seconds(run: Callable[[], Any], calls: int) -> float:
-    started = time.perf_counter()
-    for _ in itertools.repeat(None, calls):
-        run()
-    return (time.perf_counter() - started) / calls
-
-
-def _calls_a_timing(run: Callable[[], Any]) -> int:
-    once = min(_seconds(run, 1) for _ in range(3)) if _seconds(run, 1) < SHORTEST_TIMING else SHORTEST_TIMING
-    return math.ceil(SHORTEST_TIMING / once)
-
-
-def measure(ours: Callable[[], Any], other: Callable[[], Any], most_pairs: int, most_seconds: float) -> Pairs:
-    """Time both in turns until there are enough pairs, or the time is up."""
-    our_calls, other_calls = _calls_a_timing(ours), _calls_a_timing(other)
-    our_seconds, other_seconds = [], []
-    end = time.perf_counter() + most_seconds
-    gc.collect()
-    gc.disable()
-    try:
-        while len(our_seconds) < most_pairs and (time.perf_counter() < end or len(our_seconds) < FEWEST_PAIRS):
-            our_seconds.append(_seconds(ours, our_calls))
-            other_seconds.append(_seconds(other, other_calls))
-    finally:
-        gc.enable()
-    return Pairs(np.array(our_seconds), np.array(other_seconds))
-
-
-def _checked(implementation: Implementation, function: str, case: cases.Case) -> Callable[[], Any]:
-    task = implementation.task(function, case)
-    checks.spoil(case)
-    checks.check(implementation, function, case, task, task.run())
-    return task.run
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds * 1e9:.3g} ns"
-
-
-HEADER = (
-    f"{'case':<34} {'against':<17} {'target':>6} {'median':>7} {'quartiles':>15} {'best':>7}"
-    f" {'ours':>9} {'other':>9} {'pairs':>6}  met"
-)
-
-
-def _line(target: Target, pairs: Pairs) -> str:
-    median = pairs.ratio_quantile(0.5)
-    quartiles = f"{pairs.ratio_quantile(0.25):.3f}-{pairs.ratio_quantile(0.75):.3f}"
-    best = pairs.ours.min() / pairs.other.min()
-    durations = [_duration(float(np.median(seconds))) for seconds in pairs]
-    return (
-        f"{target.name:<34} {target.other:<17} {target.limit:>6.3g} {median:>7.3f}"
-        f" {quartiles:>15} {best:>7.3f} {durations[0]:>9} {durations[1]:>9} {len(pairs.ours):>6}"
-        f"  {'yes' if median <= target.limit else 'NO'}"
-    )
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.targets", description=__doc__)
-    parser.add_argument("--isa", help="instruction set to use, as TEMPSOFT_ISA would force it: %(choices)s",
-                        choices=_kernels.supported_isas())  # fmt: skip
-    parser.add_argument("--pairs", type=int, default=300, help="most pairs of timings a target (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="most seconds a target (default: %(default)s)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only targets whose names contain this text")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Print the table."""
-    arguments = _arguments()
-    if arguments.isa:
-        _kernels.set_isa(arguments.isa)
-    chosen = [target for target in TARGETS if arguments.only in f"{target.name} {target.other}"]
-    others = [BY_NAME[target.other] for target in chosen]
-    installed = [other for other, target in zip(others, chosen, strict=True)
-                 if not other.missing(cases.BY_NAME[target.case])]  # fmt: skip
-    print(machine.cpu_model())
-    print(f"instruction set: {machine.isa()} (built and supported here: {', '.join(_kernels.supported_isas())})")
-    print(", ".join(f"{name} {version}" for name, version in machine.versions(installed).items()))
-    print("ratios: our time by the other's, pair by pair, one thread; best: best of ours by best of the other")
-    print()
-    print(HEADER)
-    with tempsoft.set_workers(1):
-        for target, other in zip(chosen, others, strict=True):
-            case = cases.BY_NAME[target.case]
-            if missing := other.missing(case):
-                print(f"{target.name:<34} {target.other:<17} not installed: {', '.join(missing)}")
-                continue
-            runs = [_checked(each, target.function, case) for each in (BY_NAME[target.ours], other)]
-            print(_line(target, measure(*runs, arguments.pairs, arguments.seconds)), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def of(function: str, case: str, threads: int) -> list[Target]:
+    """The targets of a function on a case, with so many threads."""
+    return [each for each in TARGETS if (each.function, each.case, each.shared) == (function, case, threads > 1)]

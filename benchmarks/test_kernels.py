@@ -1,7 +1,7 @@
-"""Every case, by every implementation that does it: checked, then timed with pytest-benchmark.
+"""Every case, by every implementation that does it: checked, then timed with pytest-benchmark, on one thread.
 
-Grouped so that our function, the reference, the peers and the memory ceiling stand side by side. Only when asked for:
-``pytest benchmarks``. Durations of neighbours in a group are seconds apart; for ratios see targets.py.
+Grouped so that our function, the reference, the peers and the ceilings stand side by side. Only when asked for:
+``pytest benchmarks``. Durations of neighbours in a group are seconds apart; for ratios see runner.py.
 """
 
 from __future__ import annotations
@@ -17,24 +17,22 @@ import tempsoft
 from . import checks, machine
 from .cases import CASES, Case
 from .implementations import REFERENCE, Implementation
-from .peers import IMPLEMENTATIONS
+from .runner import LARGE, contestants
 
 LONG = 0.1  # seconds: calls from here on get no more rounds than fit into
 SECONDS_OF_LONG_CALLS = 0.8
-LARGE = 16e6  # bytes of traffic: from here on the reference takes seconds, and runs once
 
 
 def _parameters() -> Iterator[Any]:
     for case in CASES:
         for function in case.functions:
-            for implementation in IMPLEMENTATIONS:
-                if implementation.does(function, case):
-                    missing = implementation.missing(case)
-                    yield pytest.param(
-                        *(function, case, implementation),
-                        id=f"{function}-{case.name}-{implementation.name}",
-                        marks=pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
-                    )
+            for implementation in contestants(function, case, 1):
+                missing = implementation.missing(case)
+                yield pytest.param(
+                    *(function, case, implementation),
+                    id=f"{function}-{case.name}-{implementation.name}",
+                    marks=pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
+                )
 
 
 @pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")  # where a check failed
