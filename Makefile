@@ -63,9 +63,13 @@ format: dev  ## what lint would have
 	$(RUN)ruff format .
 	$(RUN)clang-format -i tempsoft/kernel/*.[ch] tests/emulation/*.h
 
-bench: dev  ## the benchmarks, and the ratios to the peers that are installed
-	$(RUN)python -m pytest -q benchmarks
-	$(RUN)python -m benchmarks.targets
+bench: $(VENV)/bin/python  ## tempsoft beside its rivals, pinned versions of them; BENCH=--quick takes a minute
+	$(RUN)pip install -q -e '.[bench,test]'
+	$(RUN)python -m benchmarks $(BENCH)
+
+bench-pytest: $(VENV)/bin/python  ## the same cases with pytest-benchmark; BENCH=--benchmark-compare and other options
+	$(RUN)pip install -q -e '.[bench,test]'
+	$(RUN)python -m pytest -q benchmarks $(BENCH)
 
 coefficients: dev  ## make the polynomials again
 	$(RUN)python tempsoft/kernel/coefficients.py > tempsoft/kernel/coefficients.h
@@ -80,4 +84,4 @@ ci:  ## what runs on every change: the two commands of the README, from a clean 
 clean:  ## remove what was built
 	rm -rf build dist *.egg-info tempsoft/*.so tempsoft/_kernels.c
 
-.PHONY: help dev test test-slow test-avx512 test-sanitized test-migration climb lint format bench coefficients sdist ci clean
+.PHONY: help dev test test-slow test-avx512 test-sanitized test-migration climb lint format bench bench-pytest coefficients sdist ci clean
