@@ -44,6 +44,7 @@ cdef extern from "kernel/plan.h" nogil:
         const char *options
         intptr_t logits_step, out_step, u_step, index_step, log_prob_step
         intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step
+        int are_weights, past_cache
 
     ctypedef enum ts_option:
         TS_TEMPERATURE_LAST
@@ -113,9 +114,9 @@ ctypedef struct loop_kind:
 
 
 cdef inline bint are_off(const ts_rows *rows) noexcept nogil:
-    """Whether the filters and options of the first row do nothing."""
+    """Whether the filters of the first row do nothing, and its options say no more than that there are weights."""
     return ((<const int64_t *>rows.top_k)[0] <= 0 and (<const double *>rows.top_p)[0] >= 1
-            and (<const double *>rows.min_p)[0] <= 0 and (<const int64_t *>rows.options)[0] & ~TS_TEMPERATURE_LAST == 0)
+            and (<const double *>rows.min_p)[0] <= 0 and (<const int64_t *>rows.options)[0] & ~(TS_TEMPERATURE_LAST | TS_WEIGHTS) == 0)
 
 
 cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
@@ -134,6 +135,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
         parameters = 6
         if not (rows.top_k_step or rows.top_p_step or rows.min_p_step or rows.options_step) and are_off(&rows):
             rows.top_k = NULL  # the kernels' way to know before they look at a row
+            rows.are_weights = (<const int64_t *>rows.options)[0] & TS_WEIGHTS != 0
     at += 1
     if kind.which == TS_SOFTMAX or kind.which == TS_LOG_SOFTMAX:
         rows.out, rows.out_step = ts_vector(args[last], steps[at], kind.result), steps[last]

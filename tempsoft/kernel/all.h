@@ -18,4 +18,5 @@
 #include "draw_row.h"
 #include "columns.h"
 #include "rows.h"
+#include "short.h"
 #include "batch.h"

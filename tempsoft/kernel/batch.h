@@ -5,42 +5,33 @@ typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knob
                                 R(scratch) * s);
 typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 typedef void (*R(rows_function))(const ts_rows *rows, R(scratch) * s);
-
-/* n x TILE numbers, [category][row], from TILE contiguous rows, and back. */
-static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *tile) {
-    for (int c = 0; c < TILE; c++)
-        for (intptr_t i = 0; i < n; i++)
-            tile[i * TILE + c] = ((const REAL *)(rows + c * step))[i];
-}
-
-static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t step) {
-    for (int c = 0; c < TILE; c++)
-        for (intptr_t i = 0; i < n; i++)
-            ((REAL *)(rows + c * step))[i] = tile[i * TILE + c];
-}
+typedef int (*R(short_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 
 /* How the rows of a batch are best taken. */
 #if TS_REAL == 64 /* used by both */
-typedef enum { ONE_BY_ONE, IN_A_ROW, AS_COLUMNS, TRANSPOSED } shape_of_work;
+typedef enum { ONE_BY_ONE, IN_A_ROW, AS_COLUMNS, SHORT } shape_of_work;
 #endif
 
 static shape_of_work R(shape_of)(const ts_rows *rows) {
     const intptr_t size = sizeof(REAL);
-    const shape_of_work otherwise = R(are_short)(rows) ? IN_A_ROW : ONE_BY_ONE;
-    if (rows->top_k || rows->logits.type != PLAIN || rows->out.type != PLAIN || rows->n_rows < TILE ||
-        rows->n_categories < 1)
-        return otherwise;
-    if (rows->logits_step == size && rows->out_step == size && rows->n_categories > 1)
+    const int are_many = !rows->top_k && rows->logits.type == PLAIN && rows->n_rows >= TILE && rows->n_categories > 1;
+    const int are_contiguous = rows->logits.stride == size;
+    if (!rows->out.data) /* draws */
+        return are_many && are_contiguous && rows->n_categories <= TS_SHORT && rows->n_draws == 1 &&
+                       !rows->log_prob.data
+                   ? SHORT
+                   : ONE_BY_ONE;
+    if (are_many && rows->out.type == PLAIN && rows->logits_step == size && rows->out_step == size)
         return AS_COLUMNS;
-    if (rows->logits.stride == size && rows->n_categories <= TS_GROUP &&
-        (rows->out.stride == size || (rows->out.stride == 0 && rows->out_step == size)))
-        return TRANSPOSED;
-    return otherwise;
+    /* longer ones are faster one by one */
+    if (are_many && rows->out.type == PLAIN && are_contiguous && rows->n_categories <= TS_GROUP &&
+        (rows->out.stride == size || rows->out.stride == 0))
+        return SHORT;
+    return R(are_short)(rows) ? IN_A_ROW : ONE_BY_ONE;
 }
 
-/* Rows first ... first + TILE in lanes; 0 if they were declined. */
-static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape, R(tile_function) of_tile,
-                       R(scratch) * s) {
+/* Columns first ... first + TILE; 0 if they were declined. */
+static int R(try_columns)(const ts_rows *rows, intptr_t first, R(tile_function) of_tile, R(scratch) * s) {
     R(tile) t = {.n = rows->n_categories, .n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK};
     const double temperature = temperature_of(rows, first);
     for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
@@ -61,20 +52,7 @@ static int R(try_tile)(const ts_rows *rows, intptr_t first, shape_of_work shape,
     t.x_stride = rows->logits.stride;
     t.out = rows->out.data + first * rows->out_step;
     t.out_stride = rows->out.stride;
-    if (shape == AS_COLUMNS)
-        return of_tile(&t, s);
-    REAL *turned = s->turned;
-    R(transpose_in)(t.x, rows->logits_step, t.n, turned);
-    t.x = (const char *)turned;
-    t.x_stride = TILE * sizeof(REAL);
-    if (rows->out.stride == 0) /* one number a row lies as a tile has it */
-        return of_tile(&t, s);
-    t.out = (char *)turned;
-    t.out_stride = t.x_stride;
-    if (!of_tile(&t, s))
-        return 0;
-    R(transpose_out)(turned, t.n, rows->out.data + first * rows->out_step, rows->out_step);
-    return 1;
+    return of_tile(&t, s);
 }
 
 /* Make `row` and its knobs those of row i. What is the same for all rows stays: a copy of it would have to wait for its
@@ -90,49 +68,66 @@ TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts
     }
 }
 
-static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(row_function) of_row,
-                            R(tile_function) of_tile, R(rows_function) of_rows) {
+/* The ways a function takes rows; NULL for those it does not have. */
+typedef struct {
+    R(row_function) of_row;
+    R(tile_function) of_columns; /* TILE of them */
+    R(short_function) of_short;  /* TILE of them */
+    R(rows_function) of_rows;    /* all */
+} R(ways);
+
+/* Take TILE rows from row i on together, where that can be done. */
+static int R(try_tile)(const ts_rows *rows, intptr_t i, shape_of_work shape, const R(ways) * ways, R(scratch) * s) {
+    if (rows->n_rows - i < TILE)
+        return 0;
+    if (shape == AS_COLUMNS)
+        return ways->of_columns && R(try_columns)(rows, i, ways->of_columns, s);
+    return shape == SHORT && ways->of_short && ways->of_short(rows, i, s);
+}
+
+static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(ways) ways) {
     const unsigned status = begin_call();
     R(scratch) s = R(scratch_of)(memory, which, rows);
-    const shape_of_work shape = of_tile ? R(shape_of)(rows) : ONE_BY_ONE;
-    if (of_rows && shape == IN_A_ROW) {
-        of_rows(rows, &s);
-        end_call(status);
-        return;
-    }
-    intptr_t next_tile = shape == AS_COLUMNS || shape == TRANSPOSED ? 0 : rows->n_rows;
+    const shape_of_work shape = R(shape_of)(rows);
     R(source) row = R(whole)(&rows->logits);
     ts_knobs knobs = {0, 0, 1, 0, 0};
     ts_vector out = rows->out;
-    for (intptr_t i = 0; i < rows->n_rows; i++) {
-        if (i == next_tile && rows->n_rows - i >= TILE) {
-            next_tile += TILE;
-            if (R(try_tile)(rows, i, shape, of_tile, &s)) {
-                i += TILE - 1;
-                continue;
+    intptr_t next_tile = 0;
+    if (ways.of_rows && shape == IN_A_ROW)
+        ways.of_rows(rows, &s);
+    else
+        for (intptr_t i = 0; i < rows->n_rows; i++) {
+            if (i == next_tile) {
+                next_tile += TILE;
+                if (R(try_tile)(rows, i, shape, &ways, &s)) {
+                    i += TILE - 1;
+                    continue;
+                }
             }
+            R(go_to_row)(rows, i, &row, &knobs, &s);
+            out.data = rows->out.data + rows->out_step * i;
+            ways.of_row(&row, rows->n_categories, &knobs, &out, &s);
         }
-        R(go_to_row)(rows, i, &row, &knobs, &s);
-        out.data = rows->out.data + rows->out_step * i;
-        of_row(&row, rows->n_categories, &knobs, &out, &s);
-    }
     end_call(status);
 }
 
 static void R(softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_SOFTMAX, rows, scratch, R(softmax_row), R(softmax_tile), R(softmax_rows));
+    R(for_each_row)(TS_SOFTMAX, rows, scratch,
+                    (R(ways)){R(softmax_row), R(softmax_tile), R(softmax_short_rows), R(softmax_rows)});
 }
 
 static void R(log_softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch, R(log_softmax_row), R(log_softmax_tile), NULL);
+    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch,
+                    (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), NULL});
 }
 
 static void R(logsumexp)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOGSUMEXP, rows, scratch, R(logsumexp_row), R(logsumexp_tile), R(logsumexp_rows));
+    R(for_each_row)(TS_LOGSUMEXP, rows, scratch,
+                    (R(ways)){R(logsumexp_row), R(logsumexp_tile), R(logsumexp_short_rows), R(logsumexp_rows)});
 }
 
 static void R(entropy)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_ENTROPY, rows, scratch, R(entropy_row), NULL, NULL);
+    R(for_each_row)(TS_ENTROPY, rows, scratch, (R(ways)){R(entropy_row), NULL, NULL, NULL});
 }
 
 /* Those with an index: support, log_prob, best and draws. */
@@ -141,9 +136,19 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     R(scratch) s = R(scratch_of)(memory, which, rows);
     const intptr_t n = rows->n_categories, m = rows->n_draws;
     R(source) row = R(whole)(&rows->logits);
-    ts_knobs knobs = {0, 0, 1, 0, 0};
+    ts_knobs knobs = {0, 0, 1, 0, rows->are_weights ? TS_WEIGHTS : 0};
+    const R(ways) ways = {.of_short = R(draw_short_rows)};
+    const shape_of_work shape = which == TS_DRAW ? R(shape_of)(rows) : ONE_BY_ONE;
+    intptr_t next_tile = 0;
     ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
+        if (i == next_tile) {
+            next_tile += TILE;
+            if (R(try_tile)(rows, i, shape, &ways, &s)) {
+                i += TILE - 1;
+                continue;
+            }
+        }
         R(go_to_row)(rows, i, &row, &knobs, &s);
         u.data = rows->u.data ? rows->u.data + rows->u_step * i : NULL;
         index.data = rows->index.data + rows->index_step * i;

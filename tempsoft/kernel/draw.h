@@ -16,15 +16,21 @@ typedef struct {
 /* Cumulative sums are kept in whole vectors, with +inf behind the last. */
 #define PADDED(n) (((n) + VD_LANES - 1) / VD_LANES * VD_LANES)
 
+#define ALMOST_1 0x1.fffffffffffffp-1
+
+/* fraction x total, or the largest number below the total. */
+static inline double target_of(double fraction, double total) {
+    const double target = fraction * total, most = total * ALMOST_1;
+    return target < most ? target : most;
+}
+
 /* The first entry whose cumulative sum exceeds fraction x total; the last of positive weight where rounding left none.
  * -1 if the total is 0 or not finite. `most` is n or more, and a constant where few are counted without a branch. */
 TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double fraction) {
-    const double total = cumulative[n - 1], almost_1 = 0x1.fffffffffffffp-1;
+    const double total = cumulative[n - 1];
     if (!(total > 0 && total < INFINITY)) /* infinite only where somebody changed the row meanwhile */
         return (choice){-1, 0.0};
-    double target = fraction * total;
-    if (!(target < total))
-        target = total * almost_1; /* the largest below the total */
+    const double target = target_of(fraction, total);
     intptr_t low = 0;
     if (most > 64 || VD_LANES == 1) {
         for (intptr_t left = n; left > 1; left -= left / 2)
@@ -38,7 +44,7 @@ TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, dou
     low = low < n ? low : n - 1;
     double before = low ? cumulative[low - 1] : 0.0;
     double rest = (target - before) / (cumulative[low] - before);
-    return (choice){low, rest < almost_1 ? rest : almost_1};
+    return (choice){low, rest < ALMOST_1 ? rest : ALMOST_1};
 }
 
 /* Among blocks, of which there may be many. */
@@ -57,7 +63,24 @@ typedef struct {
     double runs[TS_BLOCK / TS_GROUP][PADDED(TS_GROUP / TS_RUN)], *cumulative;
     intptr_t length, n_groups;
     uint32_t summed; /* one bit a group */
+    int is_short;    /* a row of one level: `cumulative` has the sums from the first weight on */
+    double total;
 } R(block);
+
+/* A weight, or 0 where it would be 0 as a probability. */
+TS_INLINE VR R(if_drawable)(VR e, const R(factor) * f, int two_steps) {
+    return V(keep_ge)(R(probability)(e, f, two_steps), V(set1)(REAL_SMALLEST), e);
+}
+
+/* The weights of a short row, one after another: so they can be added up for many rows at once. */
+static void R(sum_short)(R(block) * block, REAL *weights, const R(factor) * f) {
+    double sum = 0.0;
+    for (intptr_t i = 0; f && i < block->length; i += LANES)
+        V(store)(weights + i, R(if_drawable)(V(load)(weights + i), f, 0));
+    for (intptr_t i = 0; i < block->length; i++)
+        block->cumulative[i] = sum += (double)weights[i];
+    block->total = sum;
+}
 
 /* Weights that would be 0 as probabilities become 0, if any can; then sums of 64 weights each, in double. */
 TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor) * f, int two_steps) {
@@ -70,7 +93,7 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
             REAL *place = weights + g * TS_GROUP + at;
             VR e = V(load)(place);
             if (f) {
-                e = V(keep_ge)(R(probability)(e, f, two_steps), V(set1)(REAL_SMALLEST), e);
+                e = R(if_drawable)(e, f, two_steps);
                 V(store)(place, e);
             }
 #if TS_REAL == 32
@@ -84,12 +107,15 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
         }
         block->groups[g] = sum += R(fold)(sums);
     }
+    block->total = sum;
     for (intptr_t g = block->n_groups; g < PADDED(TS_BLOCK / TS_GROUP); g++)
         block->groups[g] = INFINITY;
 }
 
-static void R(sum_groups)(R(block) * block, REAL *weights, const R(factor) * f) {
-    if (!f)
+static void R(sum_weights)(R(block) * block, REAL *weights, const R(factor) * f) {
+    if (block->is_short)
+        R(sum_short)(block, weights, f);
+    else if (!f)
         R(sum_groups_by)(block, weights, NULL, 0);
     else if (f->two_steps)
         R(sum_groups_by)(block, weights, f, 1);
@@ -114,6 +140,7 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
     block->length = length;
     block->n_groups = (length + TS_GROUP - 1) / TS_GROUP;
     block->summed = 0;
+    block->is_short = plan->n_categories <= TS_SHORT;
     for (intptr_t i = length; i < block->n_groups * TS_GROUP; i++)
         e[i] = 0;
     for (intptr_t g = 0; taken && g < block->n_groups; g++)
@@ -122,7 +149,7 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
     R(factor) factor;
     if (is_ordinary)
         factor = R(factor_of)(plan, b);
-    R(sum_groups)(block, e, is_ordinary ? &factor : NULL);
+    R(sum_weights)(block, e, is_ordinary ? &factor : NULL);
 }
 
 /* The sums of the runs of group g, and within them. */
@@ -155,6 +182,10 @@ static void R(sum_runs)(R(block) * block, intptr_t g) {
  * all, as each level has to wait for a division of the one before. */
 static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, intptr_t *at) {
     choice chosen[DRAWN_TOGETHER];
+    for (int i = 0; i < n && block->is_short; i++)
+        at[i] = choose(block->cumulative, block->length, TS_SHORT, draws[i].fraction).index;
+    if (block->is_short)
+        return;
     for (int i = 0; i < n; i++)
         chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, draws[i].fraction);
     for (int i = 0; i < n; i++) {
@@ -236,7 +267,7 @@ static void R(draw_some)(const ts_plan *plan, const R(source) * row, const ts_ve
         if (s->first_draw[b] == end)
             continue;
         R(ready_block)(&block, plan, row, b, e, NULL, s);
-        int is_empty = !(block.groups[block.n_groups - 1] > 0);
+        int is_empty = !(block.total > 0);
         intptr_t instead = is_empty ? R(draw_after)(&block, plan, row, b, s) : -1;
         for (intptr_t i = s->first_draw[b]; i < end; i += DRAWN_TOGETHER) {
             const int together = end - i < DRAWN_TOGETHER ? (int)(end - i) : DRAWN_TOGETHER;

@@ -40,8 +40,8 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
         s->taken[(b * TS_BLOCK + at) / 64] |= (uint64_t)1 << at % 64;
         R(put_draw)(index, i++, b * TS_BLOCK + at);
         block.weights[at] = 0;
-        R(sum_groups)(&block, block.weights, NULL);
-        weights[b] = down_by(block.groups[block.n_groups - 1], R(counts)(plan, b) ? R(depth)(plan, b) : 0);
+        R(sum_weights)(&block, block.weights, NULL);
+        weights[b] = down_by(block.total, R(counts)(plan, b) ? R(depth)(plan, b) : 0);
     }
     return 1;
 }

@@ -12,6 +12,7 @@
 
 #define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
 #define TS_GROUP 64       /* categories a group of a block */
+#define TS_SHORT 128      /* categories of a row that is short: tiles of them stay in L1 */
 #define TS_LINE 64        /* bytes in a line of the cache */
 #define TS_TILE_BYTES 128 /* rows side by side: two cache lines of each category */
 #define TS_RUN 16         /* categories a run of a group, whose sums wait for one another */
@@ -88,7 +89,8 @@ typedef struct {
     const char *temperature, *top_k, *top_p, *min_p, *options;         /* float64, int64, float64, float64, int64 */
     intptr_t logits_step, out_step, u_step, index_step, log_prob_step; /* bytes from row to row */
     intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step;
-    int past_cache; /* results are so many that they are better written past the cache */
+    int are_weights; /* where there are no filters: draws from weights */
+    int past_cache;  /* results are so many that they are better written past the cache */
 } ts_rows;
 
 typedef enum {

@@ -16,6 +16,7 @@
 #undef COEFFICIENTS
 #undef BIAS
 #undef SCALE
+#undef MODERATE_WEIGHT
 #undef ROUND
 #undef LARGEST_EXPONENT
 #undef SMALLEST_TEMPERATURE
@@ -42,6 +43,7 @@
 #define COEFFICIENTS EXP2_F32
 #define BIAS 32                 /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
 #define SCALE 0x1p32f           /* 2^BIAS */
+#define MODERATE_WEIGHT 0x1p-60 /* weights between this and its inverse need no scaling */
 #define ROUND 0x1.8p23f         /* adding it rounds to an integer */
 #define LARGEST_EXPONENT 0x1p15 /* of a block, for the fast exponential */
 #define SMALLEST_TEMPERATURE 0x1p-64
@@ -67,6 +69,7 @@
 #define COEFFICIENTS EXP2_F64
 #define BIAS 64
 #define SCALE 0x1p64
+#define MODERATE_WEIGHT 0x1p-500
 #define ROUND 0x1.8p52
 #define LARGEST_EXPONENT 0x1p30
 #define SMALLEST_TEMPERATURE 0x1p-400

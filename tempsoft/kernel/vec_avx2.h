@@ -42,6 +42,8 @@ static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return _mm256_fmsub_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+static inline vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 static inline float vf_largest(vf x) {
     __m128 m = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
@@ -65,6 +67,36 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline void vf_stream(float *p, vf x) { _mm256_stream_ps(p, x); }
 static inline void vd_stream(double *p, __m256d x) { _mm256_stream_pd(p, x); }
 static inline void v_fence(void) { _mm_sfence(); }
+static inline vd vd_load_floats(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+
+/* Interleave pairs of vectors, then pairs of pairs, then halves. */
+static inline void vf_transpose(vf *v) {
+    vd a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1]));
+        a[i + 1] = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
+    }
+    for (int i = 0; i < 8; i += 4)
+        for (int k = 0; k < 2; k++) {
+            b[i + 2 * k] = _mm256_unpacklo_pd(a[i + k], a[i + k + 2]);
+            b[i + 2 * k + 1] = _mm256_unpackhi_pd(a[i + k], a[i + k + 2]);
+        }
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm256_castpd_ps(_mm256_permute2f128_pd(b[i], b[i + 4], 0x20));
+        v[i + 4] = _mm256_castpd_ps(_mm256_permute2f128_pd(b[i], b[i + 4], 0x31));
+    }
+}
+static inline void vd_transpose(vd *v) {
+    vd a[4];
+    for (int i = 0; i < 4; i += 2) {
+        a[i] = _mm256_unpacklo_pd(v[i], v[i + 1]);
+        a[i + 1] = _mm256_unpackhi_pd(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        v[i] = _mm256_permute2f128_pd(a[i], a[i + 2], 0x20);
+        v[i + 2] = _mm256_permute2f128_pd(a[i], a[i + 2], 0x31);
+    }
+}
 
 static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }
 static inline vd vd_load(const double *p) { return _mm256_loadu_pd(p); }

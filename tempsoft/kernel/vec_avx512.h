@@ -38,6 +38,8 @@ static inline vf vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return _mm512_fmsub_ps(a, b, c); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
+static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+static inline vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
 static inline vf vf_max_bits(vf a, vf b) {
     return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
@@ -57,6 +59,47 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
 static inline void vd_stream(double *p, __m512d x) { _mm512_stream_pd(p, x); }
 static inline void v_fence(void) { _mm_sfence(); }
+static inline vd vd_load_floats(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+
+/* Interleave pairs of vectors, then pairs of pairs, then quarters. */
+static inline void vf_transpose(vf *v) {
+    vd a[16];
+    vf b[16];
+    for (int i = 0; i < 16; i += 2) {
+        a[i] = _mm512_castps_pd(_mm512_unpacklo_ps(v[i], v[i + 1]));
+        a[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(v[i], v[i + 1]));
+    }
+    for (int i = 0; i < 16; i += 4)
+        for (int k = 0; k < 2; k++) {
+            b[i + 2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a[i + k], a[i + k + 2]));
+            b[i + 2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a[i + k], a[i + k + 2]));
+        }
+    for (int i = 0; i < 4; i++) {
+        vf even_low = _mm512_shuffle_f32x4(b[i], b[i + 4], 0x88), odd_low = _mm512_shuffle_f32x4(b[i], b[i + 4], 0xdd);
+        vf even_high = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0x88);
+        vf odd_high = _mm512_shuffle_f32x4(b[i + 8], b[i + 12], 0xdd);
+        v[i] = _mm512_shuffle_f32x4(even_low, even_high, 0x88);
+        v[i + 4] = _mm512_shuffle_f32x4(odd_low, odd_high, 0x88);
+        v[i + 8] = _mm512_shuffle_f32x4(even_low, even_high, 0xdd);
+        v[i + 12] = _mm512_shuffle_f32x4(odd_low, odd_high, 0xdd);
+    }
+}
+static inline void vd_transpose(vd *v) {
+    vd a[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i] = _mm512_unpacklo_pd(v[i], v[i + 1]);
+        a[i + 1] = _mm512_unpackhi_pd(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        vd even_low = _mm512_shuffle_f64x2(a[i], a[i + 2], 0x88), odd_low = _mm512_shuffle_f64x2(a[i], a[i + 2], 0xdd);
+        vd even_high = _mm512_shuffle_f64x2(a[i + 4], a[i + 6], 0x88);
+        vd odd_high = _mm512_shuffle_f64x2(a[i + 4], a[i + 6], 0xdd);
+        v[i] = _mm512_shuffle_f64x2(even_low, even_high, 0x88);
+        v[i + 2] = _mm512_shuffle_f64x2(odd_low, odd_high, 0x88);
+        v[i + 4] = _mm512_shuffle_f64x2(even_low, even_high, 0xdd);
+        v[i + 6] = _mm512_shuffle_f64x2(odd_low, odd_high, 0xdd);
+    }
+}
 
 static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }
 static inline vd vd_load(const double *p) { return _mm512_loadu_pd(p); }

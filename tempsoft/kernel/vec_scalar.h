@@ -39,12 +39,18 @@ static inline vf vf_up_to(vf x, intptr_t n) {
 static inline void vf_stream(float *p, vf x) { *p = x; }
 static inline void vd_stream(double *p, double x) { *p = x; }
 static inline void v_fence(void) {}
+/* Lane j of vector i becomes lane i of vector j, of as many vectors as there are lanes. */
+static inline void vf_transpose(vf *v) { (void)v; }
+static inline void vd_transpose(vd *v) { (void)v; }
+static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
 static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return fmaf(a, b, -c); }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either is NaN */
+static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }
+static inline vd vd_min(vd a, vd b) { return a < b ? a : b; }
 static inline float vf_largest(vf x) { return x; }
 /* The larger as unsigned bits: of positive numbers the larger number, and NaN above all. */
 static inline vf vf_max_bits(vf a, vf b) {

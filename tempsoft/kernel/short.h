@@ -1,0 +1,329 @@
+/* Short rows, a tile of them in lanes: transposed in registers, then every operation is on as many rows as a vector has
+ * lanes. For REAL, by inclusion.
+ *
+ * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j of a
+ * row takes. A tile with NaN, infinities at the head of a row, several temperatures or a row that needs more than the
+ * first c is declined before anything is written, and its rows are taken one by one.
+ */
+
+typedef struct {
+    REAL *e;    /* [category][row], first the logits or weights */
+    intptr_t n; /* categories */
+    const tempering *k;
+    REAL max[TILE];
+    double exponent[TILE], sum_hi[TILE], sum_lo[TILE];
+    R(sum) sums[16]; /* of 16 rows, an accumulator each */
+} R(short_tile);
+
+/* n x TILE numbers, [category][row], from TILE contiguous rows, and back. */
+static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *tile) {
+    for (int c = 0; c < TILE; c += LANES)
+        for (intptr_t i = 0; i < n; i += LANES) {
+            VR v[LANES];
+            for (int k = 0; k < LANES; k++) {
+                const REAL *p = (const REAL *)(rows + (c + k) * step) + i;
+                v[k] = n - i >= LANES ? V(load)(p) : V(load_up_to)(p, n - i, V(set1)(0));
+            }
+            V(transpose)(v);
+            for (int k = 0; k < LANES && i + k < n; k++)
+                V(store)(tile + (i + k) * TILE + c, v[k]);
+        }
+}
+
+static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t step) {
+    for (int c = 0; c < TILE; c += LANES)
+        for (intptr_t i = 0; i < n; i += LANES) {
+            VR v[LANES];
+            for (int k = 0; k < LANES; k++)
+                v[k] = i + k < n ? V(load)(tile + (i + k) * TILE + c) : V(set1)(0);
+            V(transpose)(v);
+            for (int k = 0; k < LANES; k++) {
+                REAL *p = (REAL *)(rows + (c + k) * step) + i;
+                if (n - i >= LANES)
+                    V(store)(p, v[k]);
+                else
+                    V(store_up_to)(p, n - i, v[k]);
+            }
+        }
+}
+
+/* Doubles from REALs. */
+static inline vd R(wide)(const REAL *p) {
+#if TS_REAL == 32
+    return vd_load_floats(p);
+#else
+    return vd_load(p);
+#endif
+}
+
+static inline VR R(narrow)(const vd *parts) {
+#if TS_REAL == 32
+    return vf_from_vd(parts);
+#else
+    return parts[0];
+#endif
+}
+
+/* The largest logit and c of each row; 0 if the tile is to be declined. */
+static int R(short_max)(R(short_tile) * t) {
+    const intptr_t n_first = t->n < TS_GROUP ? t->n : TS_GROUP;
+    v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
+    for (int v = 0; v < TILE; v += LANES) {
+        VR max = V(set1)((REAL)-INFINITY), sum = V(set1)(0), first;
+        for (intptr_t i = 0; i < n_first; i++) {
+            const VR x = V(load)(t->e + i * TILE + v);
+            max = V(max)(x, max);
+            sum = V(add)(sum, x);
+        }
+        first = max;
+        for (intptr_t i = n_first; i < t->n; i++) {
+            const VR x = V(load)(t->e + i * TILE + v);
+            max = V(max)(x, max);
+            sum = V(add)(sum, x);
+        }
+        V(store)(t->max + v, max);
+        is_bad = v_mask_or(is_bad, V(is_nan)(sum)); /* see block_max */
+        /* what is above the first group by this much may exceed its c */
+        const VR reach = V(set1)((REAL)((HEADROOM - 2) * LOG_2_HI * t->k->temperature));
+        is_bad = v_mask_or(is_bad, V(not_le)(max, V(add)(first, reach)));
+        REAL firsts[LANES];
+        V(store)(firsts, first);
+        for (int i = 0; i < LANES; i += VD_LANES) {
+            const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(firsts + i), vd_set1(t->k->log2_e.hi));
+            is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
+            is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
+            vd_store(t->exponent + v + i, vd_sub(vd_add(c, to_even), to_even));
+        }
+    }
+    return !v_mask_any(is_bad);
+}
+
+/* Logits to exponentials. */
+static void R(short_exp)(R(short_tile) * t) {
+    R(scale) scale = R(scale_of)(t->k, 0, 0);
+    R(seen) seen = R(nothing_seen)();
+    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * t->k->temperature);
+    for (int v = 0; v < TILE; v += LANES) {
+        vd parts[2][LANES / VD_LANES];
+        for (int i = 0; i < LANES / VD_LANES; i++) {
+            const vd c = vd_load(t->exponent + v + i * VD_LANES);
+            parts[0][i] = vd_sub(round, c);
+            parts[1][i] = vd_mul(vd_add(c, below), to_logits);
+        }
+        scale.round_less_c = R(narrow)(parts[0]);
+        scale.lowest = R(narrow)(parts[1]);
+        intptr_t i = 0;
+        for (; i + TOGETHER <= t->n; i += TOGETHER) {
+            VR e[TOGETHER];
+            for (int k = 0; k < TOGETHER; k++)
+                e[k] = V(load)(t->e + (i + k) * TILE + v);
+            R(exp_fast)(e, TOGETHER, &scale, &seen);
+            for (int k = 0; k < TOGETHER; k++)
+                V(store)(t->e + (i + k) * TILE + v, e[k]);
+        }
+        for (; i < t->n; i++) {
+            VR e = V(load)(t->e + i * TILE + v);
+            R(exp_fast)(&e, 1, &scale, &seen);
+            V(store)(t->e + i * TILE + v, e);
+        }
+    }
+}
+
+/* The sums of exponentials; what is missing is left out. */
+static void R(short_sums)(R(short_tile) * t) {
+    for (int c = 0; c < TILE; c += 16) {
+        for (int j = 0; j < 16; j++)
+            t->sums[j] = R(sum_zero)();
+        for (intptr_t i = 0; i < t->n; i += TS_GROUP)
+            for (intptr_t j = 0; j < 16 && i + j < t->n; j++)
+                for (int part = 0; part < PARTS; part++) {
+                    const REAL *e = t->e + (i + j) * TILE + c + part * VD_LANES;
+                    vd *hi = &t->sums[j].hi[part];
+#if TS_REAL == 32
+                    vd first = R(wide)(e), second;
+                    if (i + j + 16 < t->n)
+                        first = vd_add(first, R(wide)(e + 16 * TILE));
+                    if (i + j + 32 < t->n) {
+                        second = R(wide)(e + 32 * TILE);
+                        if (i + j + 48 < t->n)
+                            second = vd_add(second, R(wide)(e + 48 * TILE));
+                        first = vd_add(first, second);
+                    }
+                    *hi = vd_add(*hi, first);
+#else
+                    for (int chunk = 0; chunk < 4 && i + j + 16 * chunk < t->n; chunk++)
+                        sum_compensated(hi, &t->sums[j].lo[part], vd_load(e + 16 * chunk * TILE));
+#endif
+                }
+        const R(sum) total = R(sum_across)(t->sums);
+        for (int part = 0; part < PARTS; part++) {
+            vd_store(t->sum_hi + c + part * VD_LANES, total.hi[part]);
+            vd_store(t->sum_lo + c + part * VD_LANES, R(sum_low)(&total, part));
+        }
+    }
+}
+
+/* What logarithms need of the plan of row c. */
+static inline ts_plan R(plan_of_short)(const R(short_tile) * t, int c) {
+    ts_plan plan;
+    plan.kind = TS_ORDINARY;
+    plan.formula = TS_FAST;
+    plan.k = t->k;
+    plan.max = (double)t->max[c];
+    plan.exponent = t->exponent[c];
+    R(set_sum)(&plan, (dd){t->sum_hi[c], t->sum_lo[c]});
+    return plan;
+}
+
+/* 1 / sum of each row, as hi + lo. */
+static void R(short_factors)(const R(short_tile) * t, REAL *hi, REAL *lo) {
+    for (int c = 0; c < TILE; c++) {
+        const dd f = dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]});
+        hi[c] = (REAL)f.hi;
+        lo[c] = (REAL)((f.hi - hi[c]) + f.lo);
+    }
+}
+
+/* Rows first ... first + TILE into a tile in s->turned; 0 if they have several temperatures. */
+static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const double temperature = temperature_of(rows, first);
+    for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
+        if (temperature_of(rows, first + c) != temperature)
+            return 0;
+    t->k = R(tempering_for)(s, temperature);
+    if (!R(is_moderate)(t->k))
+        return 0;
+    t->e = s->turned;
+    t->n = rows->n_categories;
+    R(transpose_in)(rows->logits.data + first * rows->logits_step, rows->logits_step, t->n, t->e);
+    return 1;
+}
+
+static int R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    R(short_tile) t;
+    if (!R(short_rows)(&t, rows, first, s) || !R(short_max)(&t))
+        return 0;
+    R(short_exp)(&t);
+    R(short_sums)(&t);
+    REAL hi[TILE], lo[TILE];
+    R(short_factors)(&t, hi, lo);
+    for (int v = 0; v < TILE; v += LANES) {
+        const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+        for (intptr_t i = 0; i < t.n; i++)
+            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
+    }
+    R(transpose_out)(t.e, t.n, rows->out.data + first * rows->out_step, rows->out_step);
+    return 1;
+}
+
+static int R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    R(short_tile) t;
+    if (!R(short_rows)(&t, rows, first, s) || !R(short_max)(&t))
+        return 0;
+    R(short_exp)(&t);
+    R(short_sums)(&t);
+    for (int c = 0; c < TILE; c++) {
+        ts_plan plan = R(plan_of_short)(&t, c);
+        *(REAL *)(rows->out.data + (first + c) * rows->out_step) = R(logsumexp_of)(&plan, NULL, NULL);
+    }
+    return 1;
+}
+
+static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    R(short_tile) t;
+    if (!R(short_rows)(&t, rows, first, s) || !R(short_max)(&t))
+        return 0;
+    R(short_exp)(&t);
+    R(short_sums)(&t);
+    REAL numbers[4][TILE];
+    for (int c = 0; c < TILE; c++) {
+        REAL split[4];
+        dd above_max;
+        const ts_plan plan = R(plan_of_short)(&t, c);
+        if (!R(split_log_scale)(&plan, split, &above_max))
+            return 0;
+        for (int i = 0; i < 4; i++)
+            numbers[i][c] = split[i];
+    }
+    R(transpose_in)(rows->logits.data + first * rows->logits_step, rows->logits_step, t.n, t.e); /* again */
+    for (int v = 0; v < TILE; v += LANES) {
+        R(log_scale) scale;
+        scale.fast = 1;
+        scale.inverse_hi = V(load)(numbers[0] + v);
+        scale.inverse_lo = V(load)(numbers[1] + v);
+        scale.minus_offset_hi = V(load)(numbers[2] + v);
+        scale.minus_offset_lo = V(load)(numbers[3] + v);
+        for (intptr_t i = 0; i < t.n; i++)
+            V(store)(t.e + i * TILE + v, R(log_probability)(V(load)(t.e + i * TILE + v), &scale));
+    }
+    R(transpose_out)(t.e, t.n, rows->out.data + first * rows->out_step, rows->out_step);
+    return 1;
+}
+
+/* Whether weights are such that no sum of a row and no share in it leaves the range of numbers: 0, or not far from 1. */
+static int R(short_weights_are_moderate)(const R(short_tile) * t) {
+    const VR zero = V(set1)(0), least = V(set1)((REAL)MODERATE_WEIGHT), most = V(set1)((REAL)(1 / MODERATE_WEIGHT));
+    VR at_least = V(set1)((REAL)INFINITY), largest = zero;
+    v_mask is_bad = V(not_le)(zero, zero);
+    for (intptr_t i = 0; i < t->n * TILE; i += LANES) {
+        const VR x = V(load)(t->e + i);
+        is_bad = v_mask_or(is_bad, V(not_le)(zero, x));
+        largest = V(max)(x, largest);
+        at_least = V(min)(V(select_ge)(zero, x, at_least, x), at_least);
+    }
+    is_bad = v_mask_or(is_bad, V(not_le)(largest, most));
+    return !v_mask_any(v_mask_or(is_bad, V(not_le)(least, at_least)));
+}
+
+/* A draw from each row: what ready_block and draw_in_block come to in a short row. */
+static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    R(short_tile) t;
+    if (!R(short_rows)(&t, rows, first, s))
+        return 0;
+    if (rows->are_weights ? !R(short_weights_are_moderate)(&t) : !R(short_max)(&t))
+        return 0;
+    if (!rows->are_weights) {
+        REAL hi[TILE], lo[TILE];
+        R(short_exp)(&t);
+        R(short_sums)(&t);
+        R(short_factors)(&t, hi, lo);
+        for (int v = 0; v < TILE; v += LANES) {
+            const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+            for (intptr_t i = 0; i < t.n; i++) {
+                REAL *e = t.e + i * TILE + v;
+                V(store)(e, R(if_drawable)(V(load)(e), &f, 0));
+            }
+        }
+    }
+    double target[TILE], total[TILE], place[TILE];
+    for (int c = 0; c < TILE; c += 4 * VD_LANES) {
+        vd sum[4] = {vd_set1(0), vd_set1(0), vd_set1(0), vd_set1(0)};
+        for (intptr_t i = 0; i < t.n; i++)
+            for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++)
+                sum[k] = vd_add(sum[k], R(wide)(t.e + i * TILE + c + k * VD_LANES));
+        for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++)
+            vd_store(total + c + k * VD_LANES, sum[k]);
+    }
+    for (int c = 0; c < TILE; c++) {
+        if (!(total[c] > 0 && total[c] < INFINITY))
+            return 0;
+        target[c] = target_of(*(const double *)(rows->u.data + (first + c) * rows->u_step), total[c]);
+    }
+    for (int c = 0; c < TILE; c += 4 * VD_LANES) {
+        vd sum[4], count[4], limit[4];
+        for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++) {
+            sum[k] = count[k] = vd_set1(0);
+            limit[k] = vd_load(target + c + k * VD_LANES);
+        }
+        for (intptr_t i = 0; i < t.n; i++)
+            for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++) {
+                sum[k] = vd_add(sum[k], R(wide)(t.e + i * TILE + c + k * VD_LANES));
+                count[k] = vd_add(count[k], vd_where(vd_ge(limit[k], sum[k]), vd_set1(1)));
+            }
+        for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++)
+            vd_store(place + c + k * VD_LANES, count[k]);
+    }
+    for (int c = 0; c < TILE; c++)
+        *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
+    return 1;
+}
