@@ -23,6 +23,7 @@ static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *t
             for (int k = 0; k < LANES; k++) {
                 const REAL *p = (const REAL *)(rows + (c + k) * step) + i;
                 v[k] = n - i >= LANES ? V(load)(p) : V(load_up_to)(p, n - i, V(set1)(0));
+                fetch_ahead((uintptr_t)p + (uintptr_t)(TILE * step)); /* of the next tile */
             }
             V(transpose)(v);
             for (int k = 0; k < LANES && i + k < n; k++)
@@ -175,12 +176,21 @@ static inline ts_plan R(plan_of_short)(const R(short_tile) * t, int c) {
     return plan;
 }
 
-/* 1 / sum of each row, as hi + lo. */
+/* 1 / sum of each row, as hi + lo: dd_inverse for many. */
 static void R(short_factors)(const R(short_tile) * t, REAL *hi, REAL *lo) {
-    for (int c = 0; c < TILE; c++) {
-        const dd f = dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]});
-        hi[c] = (REAL)f.hi;
-        lo[c] = (REAL)((f.hi - hi[c]) + f.lo);
+    const vd one = vd_set1(1);
+    for (int c = 0; c < TILE; c += LANES) {
+        vd parts[2][LANES / VD_LANES];
+        for (int i = 0; i < LANES / VD_LANES; i++) {
+            const vd sum = vd_load(t->sum_hi + c + i * VD_LANES), sum_lo = vd_load(t->sum_lo + c + i * VD_LANES);
+            const vd inverse = vd_div(one, sum), error = vd_fms(inverse, sum, one);
+            parts[0][i] = inverse;
+            parts[1][i] = vd_mul(vd_sub(vd_sub(vd_set1(0), error), vd_mul(inverse, sum_lo)), inverse);
+        }
+        V(store)(hi + c, R(narrow)(parts[0]));
+        for (int i = 0; i < LANES / VD_LANES; i++)
+            parts[1][i] = vd_add(vd_sub(parts[0][i], R(wide)(hi + c + i * VD_LANES)), parts[1][i]);
+        V(store)(lo + c, R(narrow)(parts[1]));
     }
 }
 
@@ -275,6 +285,35 @@ static int R(short_weights_are_moderate)(const R(short_tile) * t) {
     return !v_mask_any(v_mask_or(is_bad, V(not_le)(least, at_least)));
 }
 
+#define DRAWN_AT_ONCE (TILE / VD_LANES < 4 ? TILE / VD_LANES : 4) /* vectors: an addition waits for the one before */
+
+/* `choose` for as many rows as that: the cumulative sums are made again rather than kept. 0 if one has no weight. */
+TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, double *place) {
+    vd sum[DRAWN_AT_ONCE], count[DRAWN_AT_ONCE], target[DRAWN_AT_ONCE];
+    v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
+    for (int k = 0; k < DRAWN_AT_ONCE; k++)
+        sum[k] = count[k] = vd_set1(0);
+    for (intptr_t i = 0; i < n; i++)
+        for (int k = 0; k < DRAWN_AT_ONCE; k++)
+            sum[k] = vd_add(sum[k], R(wide)(e + i * TILE + k * VD_LANES));
+    for (int k = 0; k < DRAWN_AT_ONCE; k++) {
+        is_bad = v_mask_or(is_bad, vd_ge(vd_set1(0), sum[k]));
+        is_bad = v_mask_or(is_bad, vd_not_le(sum[k], vd_set1(0x1.fffffffffffffp1023)));
+        target[k] = vd_min(vd_mul(vd_load(u + k * VD_LANES), sum[k]), vd_mul(sum[k], vd_set1(ALMOST_1)));
+        sum[k] = vd_set1(0);
+    }
+    if (v_mask_any(is_bad))
+        return 0;
+    for (intptr_t i = 0; i < n; i++)
+        for (int k = 0; k < DRAWN_AT_ONCE; k++) {
+            sum[k] = vd_add(sum[k], R(wide)(e + i * TILE + k * VD_LANES));
+            count[k] = vd_add(count[k], vd_where(vd_ge(target[k], sum[k]), vd_set1(1)));
+        }
+    for (int k = 0; k < DRAWN_AT_ONCE; k++)
+        vd_store(place + k * VD_LANES, count[k]);
+    return 1;
+}
+
 /* A draw from each row: what ready_block and draw_in_block come to in a short row. */
 static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
@@ -295,34 +334,12 @@ static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * 
             }
         }
     }
-    double target[TILE], total[TILE], place[TILE];
-    for (int c = 0; c < TILE; c += 4 * VD_LANES) {
-        vd sum[4] = {vd_set1(0), vd_set1(0), vd_set1(0), vd_set1(0)};
-        for (intptr_t i = 0; i < t.n; i++)
-            for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++)
-                sum[k] = vd_add(sum[k], R(wide)(t.e + i * TILE + c + k * VD_LANES));
-        for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++)
-            vd_store(total + c + k * VD_LANES, sum[k]);
-    }
-    for (int c = 0; c < TILE; c++) {
-        if (!(total[c] > 0 && total[c] < INFINITY))
+    double u[TILE], place[TILE];
+    for (int c = 0; c < TILE; c++)
+        u[c] = *(const double *)(rows->u.data + (first + c) * rows->u_step);
+    for (int c = 0; c < TILE; c += DRAWN_AT_ONCE * VD_LANES)
+        if (!R(choose_in_lanes)(t.e + c, t.n, u + c, place + c))
             return 0;
-        target[c] = target_of(*(const double *)(rows->u.data + (first + c) * rows->u_step), total[c]);
-    }
-    for (int c = 0; c < TILE; c += 4 * VD_LANES) {
-        vd sum[4], count[4], limit[4];
-        for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++) {
-            sum[k] = count[k] = vd_set1(0);
-            limit[k] = vd_load(target + c + k * VD_LANES);
-        }
-        for (intptr_t i = 0; i < t.n; i++)
-            for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++) {
-                sum[k] = vd_add(sum[k], R(wide)(t.e + i * TILE + c + k * VD_LANES));
-                count[k] = vd_add(count[k], vd_where(vd_ge(limit[k], sum[k]), vd_set1(1)));
-            }
-        for (int k = 0; k < 4 && c + k * VD_LANES < TILE; k++)
-            vd_store(place + c + k * VD_LANES, count[k]);
-    }
     for (int c = 0; c < TILE; c++)
         *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
     return 1;

@@ -42,6 +42,7 @@ static inline void v_fence(void) {}
 /* Lane j of vector i becomes lane i of vector j, of as many vectors as there are lanes. */
 static inline void vf_transpose(vf *v) { (void)v; }
 static inline void vd_transpose(vd *v) { (void)v; }
+static inline vd vd_div(vd a, vd b) { return a / b; }
 static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
