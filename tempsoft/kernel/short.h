@@ -15,37 +15,49 @@ typedef struct {
     R(sum) sums[16]; /* of 16 rows, an accumulator each */
 } R(short_tile);
 
+/* LANES rows at p, n categories of them, into `tile`, while the same of the next tile are fetched; and back. */
+TS_INLINE void R(turn_in)(const char *p, intptr_t step, intptr_t n, REAL *tile) {
+    VR v[LANES];
+    for (int k = 0; k < LANES; k++, p += step) {
+        v[k] = n >= LANES ? V(load)((const REAL *)p) : V(load_up_to)((const REAL *)p, n, V(set1)(0));
+        fetch_ahead((uintptr_t)p + (uintptr_t)(TILE * step));
+    }
+    V(transpose)(v);
+    for (int k = 0; k < LANES && k < n; k++)
+        V(store)(tile + k * TILE, v[k]);
+}
+
+TS_INLINE void R(turn_out)(const REAL *tile, intptr_t n, char *p, intptr_t step) {
+    VR v[LANES];
+    for (int k = 0; k < LANES; k++)
+        v[k] = V(load)(k < n ? tile + k * TILE : tile); /* behind the last any number does */
+    V(transpose)(v);
+    for (int k = 0; k < LANES; k++, p += step)
+        if (n >= LANES)
+            V(store)((REAL *)p, v[k]);
+        else
+            V(store_up_to)((REAL *)p, n, v[k]);
+}
+
 /* n x TILE numbers, [category][row], from TILE contiguous rows, and back. */
 static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *tile) {
-    for (int c = 0; c < TILE; c += LANES)
-        for (intptr_t i = 0; i < n; i += LANES) {
-            VR v[LANES];
-            for (int k = 0; k < LANES; k++) {
-                const REAL *p = (const REAL *)(rows + (c + k) * step) + i;
-                v[k] = n - i >= LANES ? V(load)(p) : V(load_up_to)(p, n - i, V(set1)(0));
-                fetch_ahead((uintptr_t)p + (uintptr_t)(TILE * step)); /* of the next tile */
-            }
-            V(transpose)(v);
-            for (int k = 0; k < LANES && i + k < n; k++)
-                V(store)(tile + (i + k) * TILE + c, v[k]);
-        }
+    for (int c = 0; c < TILE; c += LANES, rows += LANES * step) {
+        intptr_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            R(turn_in)(rows + i * (intptr_t)sizeof(REAL), step, LANES, tile + i * TILE + c);
+        if (i < n)
+            R(turn_in)(rows + i * (intptr_t)sizeof(REAL), step, n - i, tile + i * TILE + c);
+    }
 }
 
 static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t step) {
-    for (int c = 0; c < TILE; c += LANES)
-        for (intptr_t i = 0; i < n; i += LANES) {
-            VR v[LANES];
-            for (int k = 0; k < LANES; k++)
-                v[k] = i + k < n ? V(load)(tile + (i + k) * TILE + c) : V(set1)(0);
-            V(transpose)(v);
-            for (int k = 0; k < LANES; k++) {
-                REAL *p = (REAL *)(rows + (c + k) * step) + i;
-                if (n - i >= LANES)
-                    V(store)(p, v[k]);
-                else
-                    V(store_up_to)(p, n - i, v[k]);
-            }
-        }
+    for (int c = 0; c < TILE; c += LANES, rows += LANES * step) {
+        intptr_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            R(turn_out)(tile + i * TILE + c, LANES, rows + i * (intptr_t)sizeof(REAL), step);
+        if (i < n)
+            R(turn_out)(tile + i * TILE + c, n - i, rows + i * (intptr_t)sizeof(REAL), step);
+    }
 }
 
 /* Doubles from REALs. */
