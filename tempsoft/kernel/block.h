@@ -49,7 +49,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.blocks.sum_lo = s.blocks.sum_hi + n_blocks;
     s.block_max = (REAL *)(s.blocks.sum_lo + n_blocks);
     s.block_cumulative = s.blocks.sum_lo + 2 * n_blocks;
-    s.first_draw = (intptr_t *)(s.block_cumulative + (n_blocks < 64 ? 64 : n_blocks));
+    s.first_draw = (intptr_t *)(s.block_cumulative + n_blocks + TS_LINE / sizeof(double));
     s.sorted = (sorted_draw *)(s.first_draw + n_blocks + 2);
     s.block_of = (intptr_t *)(s.sorted + n_draws);
     s.fraction = (double *)(s.block_of + n_draws);

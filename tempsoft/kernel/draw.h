@@ -8,7 +8,7 @@
 #if TS_REAL == 64 /* used by both */
 typedef struct {
     intptr_t index;
-    double fraction; /* of what is chosen, in [0, 1) */
+    double left; /* of the target, beyond the entries before it */
 } choice;
 
 #define DRAWN_TOGETHER 64
@@ -24,34 +24,68 @@ static inline double target_of(double fraction, double total) {
     return target < most ? target : most;
 }
 
-/* The first entry whose cumulative sum exceeds fraction x total; the last of positive weight where rounding left none.
- * -1 if the total is 0 or not finite. `most` is n or more, and a constant where few are counted without a branch. */
-TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double fraction) {
+/* How many of some cumulative sums are at most the target; whole vectors are looked at. */
+TS_INLINE intptr_t count_up_to(const double *cumulative, intptr_t n, double target) {
+    const vd limit = vd_set1(target);
+    intptr_t count = 0;
+    for (intptr_t i = 0; i < n; i += VD_LANES)
+        count += vd_count(vd_ge(limit, vd_load(cumulative + i)));
+    return count;
+}
+
+/* The same of many by halves. */
+static inline intptr_t search_up_to(const double *cumulative, intptr_t n, double target) {
+    intptr_t low = 0;
+    for (intptr_t left = n; left > 1; left -= left / 2)
+        low += cumulative[low + left / 2 - 1] <= target ? left / 2 : 0;
+    return low + (cumulative[low] <= target);
+}
+
+/* The first entry whose cumulative sum exceeds the target; the last of positive weight where rounding left none. -1 if
+ * the total is 0 or not finite. `most` is n or more, and a constant where few are counted without a branch. */
+TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double target) {
     const double total = cumulative[n - 1];
     if (!(total > 0 && total < INFINITY)) /* infinite only where somebody changed the row meanwhile */
         return (choice){-1, 0.0};
-    const double target = target_of(fraction, total);
-    intptr_t low = 0;
-    if (most > 64 || VD_LANES == 1) {
-        for (intptr_t left = n; left > 1; left -= left / 2)
-            low += cumulative[low + left / 2 - 1] <= target ? left / 2 : 0;
-        low += cumulative[low] <= target;
-    } else {
-        const vd limit = vd_set1(target);
-        for (intptr_t i = 0; i < PADDED(most); i += VD_LANES)
-            low += vd_count(vd_ge(limit, vd_load(cumulative + i)));
-    }
+    target = target < total * ALMOST_1 ? target : total * ALMOST_1;
+    intptr_t low =
+        most > 64 || VD_LANES == 1 ? search_up_to(cumulative, n, target) : count_up_to(cumulative, most, target);
     low = low < n ? low : n - 1;
-    double before = low ? cumulative[low - 1] : 0.0;
-    double rest = (target - before) / (cumulative[low] - before);
-    return (choice){low, rest < ALMOST_1 ? rest : ALMOST_1};
+    return (choice){low, target - (low ? cumulative[low - 1] : 0.0)};
+}
+/* Every VD_LANES-th of some cumulative sums: with these few are looked at. */
+typedef struct {
+    double sums[64];
+    intptr_t n; /* 0: the sums are too few or too many for that */
+} signposts;
+
+static signposts put_signposts(const double *cumulative, intptr_t n) {
+    signposts s;
+    s.n = VD_LANES > 1 && n > 2 * VD_LANES && n <= 64 * VD_LANES ? PADDED(n) / VD_LANES : 0;
+    for (intptr_t i = 0; i < s.n; i++)
+        s.sums[i] = cumulative[i * VD_LANES + VD_LANES - 1];
+    for (intptr_t i = s.n; i < PADDED(s.n); i++)
+        s.sums[i] = INFINITY;
+    return s;
 }
 
-/* Among blocks, of which there may be many. */
-static choice choose_block(const double *cumulative, intptr_t n, double fraction) {
-    return n <= 16   ? choose(cumulative, n, 16, fraction)
-           : n <= 64 ? choose(cumulative, n, 64, fraction)
-                     : choose(cumulative, n, n, fraction);
+/* A block by the fraction of all weight, and the fraction of its own that is left: these are of other sums than those
+ * within a block. */
+static inline choice choose_block(const double *cumulative, intptr_t n, const signposts *posts, double fraction) {
+    const double total = cumulative[n - 1];
+    if (!(total > 0 && total < INFINITY))
+        return (choice){-1, 0.0};
+    const double target = target_of(fraction, total);
+    intptr_t low;
+    if (posts->n) {
+        const intptr_t start = count_up_to(posts->sums, posts->n, target) * VD_LANES;
+        low = start + count_up_to(cumulative + start, VD_LANES, target);
+    } else {
+        low = n <= 2 * VD_LANES ? count_up_to(cumulative, n, target) : search_up_to(cumulative, n, target);
+    }
+    low = low < n ? low : n - 1;
+    const double before = low ? cumulative[low - 1] : 0.0, left = (target - before) / (cumulative[low] - before);
+    return (choice){low, left < ALMOST_1 ? left : ALMOST_1};
 }
 #endif
 
@@ -179,15 +213,15 @@ static void R(sum_runs)(R(block) * block, intptr_t g) {
 }
 
 /* The entries of a block that fractions of its weight fall on, or -1 where nothing in it can be drawn. Level by level for
- * all, as each level has to wait for a division of the one before. */
+ * all, as each level has to wait for the one before. */
 static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, intptr_t *at) {
     choice chosen[DRAWN_TOGETHER];
     for (int i = 0; i < n && block->is_short; i++)
-        at[i] = choose(block->cumulative, block->length, TS_SHORT, draws[i].fraction).index;
+        at[i] = choose(block->cumulative, block->length, TS_SHORT, draws[i].fraction * block->total).index;
     if (block->is_short)
         return;
     for (int i = 0; i < n; i++)
-        chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, draws[i].fraction);
+        chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, draws[i].fraction * block->total);
     for (int i = 0; i < n; i++) {
         at[i] = chosen[i].index;
         if (at[i] < 0) /* only where somebody changed the row meanwhile */
@@ -197,12 +231,12 @@ static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, 
     }
     for (int i = 0; i < n; i++) {
         const intptr_t g = chosen[i].index;
-        const choice run = choose(block->runs[g], TS_GROUP / TS_RUN, TS_GROUP / TS_RUN, chosen[i].fraction);
-        chosen[i] = (choice){g * (TS_GROUP / TS_RUN) + (run.index < 0 ? 0 : run.index), run.fraction};
+        const choice run = choose(block->runs[g], TS_GROUP / TS_RUN, TS_GROUP / TS_RUN, chosen[i].left);
+        chosen[i] = (choice){g * (TS_GROUP / TS_RUN) + (run.index < 0 ? 0 : run.index), run.left};
     }
     for (int i = 0; i < n; i++) {
         const intptr_t start = chosen[i].index * TS_RUN;
-        const choice entry = choose(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].fraction);
+        const choice entry = choose(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].left);
         at[i] = at[i] < 0 || entry.index < 0 ? -1 : start + entry.index;
     }
 }
@@ -236,13 +270,14 @@ static void R(sort_draws)(const ts_plan *plan, const ts_vector *u, intptr_t firs
         s->first_draw + 1; /* of each block; then where its next draw goes, which ends at that of the next */
     for (intptr_t b = -1; b <= n_blocks; b++)
         start[b] = 0;
+    const signposts posts = put_signposts(s->block_cumulative, n_blocks > 1 ? n_blocks : 0);
     for (intptr_t i = 0; i < n; i++) {
         const double number = *(const double *)(u->data + (first + i) * u->stride);
         choice chosen = {0, number};
         if (n_blocks > 1)
-            chosen = choose_block(s->block_cumulative, n_blocks, number);
+            chosen = choose_block(s->block_cumulative, n_blocks, &posts, number);
         s->block_of[i] = chosen.index;
-        s->fraction[i] = chosen.fraction;
+        s->fraction[i] = chosen.left;
         if (chosen.index >= 0 &&
             chosen.index + 1 < n_blocks) /* below 0 only where somebody changed the row meanwhile */
             start[chosen.index + 1]++;

@@ -10,7 +10,7 @@ static void R(accumulate)(const double *weights, intptr_t n, double *cumulative)
     double sum = 0.0;
     for (intptr_t b = 0; b < n; b++)
         cumulative[b] = sum += weights[b];
-    for (intptr_t b = n; b < 64; b++)
+    for (intptr_t b = n; b < PADDED(n); b++)
         cumulative[b] = INFINITY;
 }
 
@@ -23,14 +23,15 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
     memset(s->taken, 0, (size_t)plan->n_blocks * TS_BLOCK / 8);
     for (intptr_t i = 0; i < n_draws;) {
         R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
+        const signposts none = {.n = 0};
         const choice chosen =
-            choose_block(s->block_cumulative, plan->n_blocks, *(const double *)(u->data + i * u->stride));
+            choose_block(s->block_cumulative, plan->n_blocks, &none, *(const double *)(u->data + i * u->stride));
         const intptr_t b = chosen.index;
         if (b < 0)
             return 0;
         R(block) block;
         R(ready_block)(&block, plan, row, b, e, s->taken, s);
-        const sorted_draw draw = {i, chosen.fraction};
+        const sorted_draw draw = {i, chosen.left};
         intptr_t at;
         R(draw_in_block)(&block, &draw, 1, &at);
         if (at < 0) { /* nothing drawable in it after all */
