@@ -23,7 +23,7 @@ FAST = 1e4  # bytes of traffic
 STANDARD_ERRORS = 5.5  # two-sided false alarm of 4e-8 a check
 IS_WIDE = np.finfo(np.longdouble).nmant > np.finfo(np.float64).nmant
 ULPS_OF_JUDGE = 64.0  # what the formula itself may be off in float64, where long double is no wider
-ULPS_OF_HALF = 32.0  # allowed in float16 and bfloat16, where 1000 ulp would be anything
+ULPS_OF_HALF = 32.0  # allowed in float16 and bfloat16, where 4000 ulp would be anything
 
 
 def spoil(case: Case) -> None:

@@ -50,7 +50,7 @@ class Implementation:
     name: str
     kind: str = PEER
     packages: tuple[str, ...] = ()
-    ulps: float = 1000.0  # float32 sums and rounded differences: torch with AVX2 is 405 off at 128256 categories
+    ulps: float = 4000.0  # float32 sums and rounded differences: torch is 1174 off at 1,000,000 categories
 
     def missing(self, case: Case) -> list[str]:
         """Packages it needs for this case that are not installed."""

@@ -6,6 +6,7 @@ import os
 import pathlib
 import platform
 import re
+import time
 from collections.abc import Iterable
 
 import tempsoft
@@ -39,6 +40,30 @@ def cpus() -> int:
 def cpu_model() -> str:
     """The processor's name and how many of them this process may use."""
     return f"{cpu_name()} ({platform.machine()}, {cpus()} CPUs)"
+
+
+class Others:
+    """How many CPUs others have taken since this was made: all that were busy, without this process."""
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = time.perf_counter(), _busy_seconds(), time.process_time()
+
+    def cpus(self) -> float | None:
+        """Their mean number; None where the system does not say."""
+        busy = _busy_seconds()
+        if busy is None or self._busy is None:
+            return None
+        theirs = busy - self._busy - (time.process_time() - self._own)
+        return max(0.0, theirs / (time.perf_counter() - self._started))
+
+
+def _busy_seconds() -> float | None:
+    """Seconds since boot that CPUs were not idle, stolen ones of a virtual machine among them."""
+    file = pathlib.Path("/proc/stat")
+    if not file.exists():
+        return None
+    user, nice, system, _idle, _waiting, *rest = map(int, file.read_text().splitlines()[0].split()[1:9])
+    return (user + nice + system + sum(rest)) / os.sysconf("SC_CLK_TCK")
 
 
 def isa() -> str:

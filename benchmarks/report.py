@@ -78,6 +78,8 @@ def markdown(found: Mapping[str, Any], *, all_rows: bool = True) -> str:
     rows = [row for row in found["rows"] if all_rows or row["main"] or is_lost(row) or is_missed(row)]
     absent = f" Not installed: {', '.join(found['not_installed'])}." if found["not_installed"] else ""
     quick = " A quick run: few rounds." if found["settings"].get("quick") else ""
+    others = results.others_cpus(found["rows"])
+    busy = f" Other work took up to {others:.1f} CPUs meanwhile." if others else ""
     shown = "all rows" if all_rows else "the main rows, and every row where a peer is faster or a target is missed"
     header = [
         "function and workload", "threads", "tempsoft (quartiles)", "GB/s", "x ceiling", *COLUMNS.values(), "others",
@@ -85,7 +87,7 @@ def markdown(found: Mapping[str, Any], *, all_rows: bool = True) -> str:
     ]  # fmt: skip
     lines = [header, ["---"] * len(header), *map(_line, rows)]
     return "\n".join([
-        f"{found['machine']['cpu']}, {found['machine']['isa']}, {found['date']}. {versions(found)}.{absent}{quick}",
+        f"{found['machine']['cpu']}, {found['machine']['isa']}, {found['date']}. {versions(found)}.{absent}{quick}{busy}",
         "",
         f"Shown are {shown}. Medians of timings in turns; peers: their time by ours, so below 1, in bold, they are",
         "faster. Ceiling: a non-temporal copy where results are as large as the logits, else a read-only pass, on as",

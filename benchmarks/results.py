@@ -19,6 +19,7 @@ from .cases import MAPS, Case
 from .implementations import PEER, TEMPSOFT, Implementation
 from .table import IMPLEMENTATIONS
 
+BUSY = 0.1  # CPUs that others take: from here on it is said
 SCHEMA = "tempsoft-benchmarks/1"
 Row = dict[str, Any]
 
@@ -43,9 +44,8 @@ def row(
     implementations: Mapping[str, Implementation],
     seconds: Mapping[str, np.ndarray],
     errors: Mapping[str, float | None],
-    left_out: Mapping[str, str],
 ) -> Row:
-    """What is kept of the timings of one function on one case: a row of the file."""
+    """What is kept of the timings of one function on one case."""
     ceiling = "copy_nontemporal" if function in MAPS else "read_only"
     traffic = case.traffic(function)
     results = {}
@@ -74,7 +74,6 @@ def row(
         "bytes": traffic,
         "ceiling": ceiling if ceiling in seconds else None,
         "results": results,
-        "left_out": dict(left_out),
         "targets": [_judged(target, results, seconds) for target in targets.of(function, case.name, threads)],
     }
 
@@ -114,6 +113,12 @@ def is_lost(row: Row) -> bool:
 def is_missed(row: Row) -> bool:
     """Whether a target is not met."""
     return any(target["met"] is False for target in row["targets"])
+
+
+def others_cpus(rows: Iterable[Row]) -> float:
+    """The most CPUs that others took during a row; 0 where that is little or not known."""
+    most = max((row["others_cpus"] or 0.0 for row in rows), default=0.0)
+    return most if most >= BUSY else 0.0
 
 
 def document(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import tempsoft
 
-from . import checks, results, targets, turns
+from . import checks, machine, results, targets, turns
 from .cases import Case
 from .implementations import OURS, PLAIN_DRAW, REFERENCE, TEMPSOFT, Implementation, WrongResultError
 from .table import IMPLEMENTATIONS
@@ -75,8 +75,10 @@ def measure(
                 left_out[each.name] = _reason(error)
                 continue
             taking_part[each.name] = each
+        others = machine.Others()
         seconds = turns.in_turns(runs, estimates, effort)
-    return results.row(function, case, threads, taking_part, seconds, errors, left_out)
+    row = results.row(function, case, threads, taking_part, seconds, errors)
+    return {**row, "others_cpus": others.cpus(), "left_out": left_out}
 
 
 def _checked(each: Implementation, function: str, case: Case, threads: int) -> tuple[turns.Run, float, float | None]:

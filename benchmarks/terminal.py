@@ -24,6 +24,8 @@ def show_row(row: results.Row) -> None:
     print(f"\n{report.title(row)}, {report.threads(row)}", flush=True)
     header = ["", "median", "quartiles", "GB/s", "x tempsoft", "x ceiling", "ulp", "threads", "rounds"]
     _show_table(header, [_line(name, result) for name, result in row["results"].items()])
+    if others := results.others_cpus([row]):
+        print(f"  other work took {others:.1f} CPUs meanwhile")
     for name, reason in row["left_out"].items():
         print(f"  {name}: {reason}")
     for target in row["targets"]:

@@ -41,13 +41,11 @@ static inline intptr_t search_up_to(const double *cumulative, intptr_t n, double
     return low + (cumulative[low] <= target);
 }
 
-/* The first entry whose cumulative sum exceeds the target; the last of positive weight where rounding left none. -1 if
- * the total is 0 or not finite. `most` is n or more, and a constant where few are counted without a branch. */
+/* The first entry whose cumulative sum exceeds the target; the last of positive weight where rounding left none. It is one
+ * of the n whatever they are: somebody may change the row meanwhile. `most` is n or more, and a constant where few are counted without a branch. */
 TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double target) {
-    const double total = cumulative[n - 1];
-    if (!(total > 0 && total < INFINITY)) /* infinite only where somebody changed the row meanwhile */
-        return (choice){-1, 0.0};
-    target = target < total * ALMOST_1 ? target : total * ALMOST_1;
+    const double most_left = cumulative[n - 1] * ALMOST_1;
+    target = target < most_left ? target : most_left;
     intptr_t low =
         most > 64 || VD_LANES == 1 ? search_up_to(cumulative, n, target) : count_up_to(cumulative, most, target);
     low = low < n ? low : n - 1;
@@ -216,28 +214,29 @@ static void R(sum_runs)(R(block) * block, intptr_t g) {
  * all, as each level has to wait for the one before. */
 static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, intptr_t *at) {
     choice chosen[DRAWN_TOGETHER];
-    for (int i = 0; i < n && block->is_short; i++)
-        at[i] = choose(block->cumulative, block->length, TS_SHORT, draws[i].fraction * block->total).index;
-    if (block->is_short)
+    if (!(block->total > 0 && block->total < INFINITY)) { /* infinite only where somebody changed the row meanwhile */
+        for (int i = 0; i < n; i++)
+            at[i] = -1;
         return;
+    }
+    if (block->is_short) {
+        for (int i = 0; i < n; i++)
+            at[i] = choose(block->cumulative, block->length, TS_SHORT, draws[i].fraction * block->total).index;
+        return;
+    }
     for (int i = 0; i < n; i++)
         chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, draws[i].fraction * block->total);
-    for (int i = 0; i < n; i++) {
-        at[i] = chosen[i].index;
-        if (at[i] < 0) /* only where somebody changed the row meanwhile */
-            chosen[i].index = 0;
+    for (int i = 0; i < n; i++)
         if (!(block->summed >> chosen[i].index & 1))
             R(sum_runs)(block, chosen[i].index);
-    }
     for (int i = 0; i < n; i++) {
         const intptr_t g = chosen[i].index;
         const choice run = choose(block->runs[g], TS_GROUP / TS_RUN, TS_GROUP / TS_RUN, chosen[i].left);
-        chosen[i] = (choice){g * (TS_GROUP / TS_RUN) + (run.index < 0 ? 0 : run.index), run.left};
+        chosen[i] = (choice){g * (TS_GROUP / TS_RUN) + run.index, run.left};
     }
     for (int i = 0; i < n; i++) {
         const intptr_t start = chosen[i].index * TS_RUN;
-        const choice entry = choose(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].left);
-        at[i] = at[i] < 0 || entry.index < 0 ? -1 : start + entry.index;
+        at[i] = start + choose(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].left).index;
     }
 }
 

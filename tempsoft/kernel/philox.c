@@ -14,7 +14,7 @@ static inline uint64_t multiply(uint64_t a, uint64_t b, uint64_t *high) {
 #endif
 
 /* The four words at `counter`, whose upper 192 bits are 0. */
-static void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t words[4]) {
+static inline void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t words[4]) {
     uint64_t a = counter, b = 0, c = 0, d = 0;
     for (int round = 0; round < 10; round++) {
         uint64_t high_a, high_c, low_a = multiply(0xD2E7470EE14C6C93u, a, &high_a);
@@ -29,8 +29,41 @@ static void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t wo
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
 }
 
+static inline double uniform_of(uint64_t word) { return (double)(word >> 11) * 0x1p-53; }
+
+/* One word of each of some columns: the draws of a single row. `word` is a constant where this is called, so that the
+ * compiler leaves out what becomes of the other words, and what all columns have in common. */
+static inline void one_word(uint64_t counter, uint64_t seed, uint64_t first_column, intptr_t n, int word, double *out) {
+    for (intptr_t j = 0; j < n; j++) {
+        uint64_t words[4];
+        philox(counter, seed, first_column + (uint64_t)j, words);
+        out[j] = uniform_of(words[word]);
+    }
+}
+
+static void uniforms_of_row(uint64_t seed, uint64_t row, uint64_t first_column, intptr_t n, double *out) {
+    const uint64_t counter = row / 4 + 1;
+    switch (row % 4) {
+    case 0:
+        one_word(counter, seed, first_column, n, 0, out);
+        break;
+    case 1:
+        one_word(counter, seed, first_column, n, 1, out);
+        break;
+    case 2:
+        one_word(counter, seed, first_column, n, 2, out);
+        break;
+    default:
+        one_word(counter, seed, first_column, n, 3, out);
+    }
+}
+
 void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
                  double *out) {
+    if (n_rows == 1) {
+        uniforms_of_row(seed, first_row, first_column, n_columns, out);
+        return;
+    }
     for (intptr_t i = 0; i < n_rows;) {
         /* rows that share a counter, for every column: out is written in order */
         uint64_t row = first_row + (uint64_t)i, word = row % 4;
@@ -39,7 +72,7 @@ void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t fi
             uint64_t words[4];
             philox(row / 4 + 1, seed, first_column + (uint64_t)j, words);
             for (intptr_t k = 0; k < n_words; k++)
-                out[(i + k) * n_columns + j] = (double)(words[word + (uint64_t)k] >> 11) * 0x1p-53;
+                out[(i + k) * n_columns + j] = uniform_of(words[word + (uint64_t)k]);
         }
         i += n_words;
     }
