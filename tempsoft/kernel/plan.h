@@ -16,7 +16,7 @@
 #define TS_LINE 64        /* bytes in a line of the cache */
 #define TS_TILE_BYTES 128 /* rows side by side: two cache lines of each category */
 #define TS_RUN 16         /* categories a run of a group, whose sums wait for one another */
-#define TS_DRAWS 16384    /* draws from one row that are worked on together */
+#define TS_DRAWS 32768    /* draws from one row that are worked on together */
 
 typedef enum { TS_F16, TS_BF16, TS_F32, TS_F64 } ts_type;
 
