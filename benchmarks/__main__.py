@@ -77,6 +77,8 @@ def main() -> None:
         for row in runner.rows(cases, threads, effort, everyone, main=options.quick, only=options.only):
             found["rows"].append(row)
             terminal.show_row(row)
+    if not found["rows"]:
+        parser.error(f"no row's name contains {options.only!r}")
     print(f"\n{report.summary(found['rows'])}\n{time.monotonic() - started:.0f} seconds")
     if earlier:
         terminal.show_changes(found, earlier)

@@ -60,17 +60,19 @@ def judgement(target: Mapping[str, Any]) -> str:
     limit = f"{ours}{ratio(target['limit'])} x {other}"
     if target["met"] is None:
         return f"{limit}: not measured"
-    return f"{limit}: {'met' if target['met'] else 'NOT met'}, {ratio(target['ratio'])}"
+    return f"{limit}: {'met' if target['met'] else 'NOT met'}, {target['ratio']:.3g}"
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """How many targets are met, and those that are not, one a line."""
+    """How many targets are met, those that are not, and the rows in which a peer is faster, one a line."""
     judged = [(row, target) for row in rows for target in row["targets"]]
-    met = sum(target["met"] is True for _, target in judged)
-    missed = [f"  {title(row)}, {threads(row)}: {judgement(target)}" for row, target in judged if not target["met"]]
+    found = [target["met"] for _, target in judged]
+    lines = [f"targets: {found.count(True)} met, {found.count(False)} NOT met, {found.count(None)} not measured"]
+    lines += [
+        f"  {title(row)}, {threads(row)}: {judgement(target)}" for row, target in judged if target["met"] is False
+    ]
     lost = [f"  {title(row)}, {threads(row)}" for row in rows if is_lost(row)]
-    lines = [f"targets: {met} of {len(judged)} met", *missed] if judged else []
-    return "\n".join([*lines, *(["a peer is faster:", *lost] if lost else [])])
+    return "\n".join([*(lines if judged else []), *(["a peer is faster:", *lost] if lost else [])])
 
 
 def markdown(found: Mapping[str, Any], *, all_rows: bool = True) -> str:
@@ -86,8 +88,9 @@ def markdown(found: Mapping[str, Any], *, all_rows: bool = True) -> str:
         "error in ulp: ours / peers", "targets met",
     ]  # fmt: skip
     lines = [header, ["---"] * len(header), *map(_line, rows)]
+    made = f"{found['machine']['cpu']}, {found['machine']['isa']}, {found['date']}. {versions(found)}."
     return "\n".join([
-        f"{found['machine']['cpu']}, {found['machine']['isa']}, {found['date']}. {versions(found)}.{absent}{quick}{busy}",
+        f"{made}{absent}{quick}{busy}",
         "",
         f"Shown are {shown}. Medians of timings in turns; peers: their time by ours, so below 1, in bold, they are",
         "faster. Ceiling: a non-temporal copy where results are as large as the logits, else a read-only pass, on as",
@@ -109,8 +112,9 @@ def _line(row: Row) -> list[str]:
     errors = sorted(each["error_ulp"] for each in others.values() if each["error_ulp"] is not None)
     between = f" / {errors[0]:.1f} to {errors[-1]:.1f}" if errors else ""
     cells.append("" if ours["error_ulp"] is None else f"{ours['error_ulp']:.1f}{between}")
-    missed = [judgement(target) for target in row["targets"] if target["met"] is not True]
-    count = f"{len(row['targets']) - len(missed)} of {len(row['targets'])}" if row["targets"] else ""
+    judged = [target for target in row["targets"] if target["met"] is not None]
+    missed = [judgement(target) for target in judged if not target["met"]]
+    count = f"{len(judged) - len(missed)} of {len(judged)}" if judged else ""
     return [*cells, "; ".join([count, *missed])]
 
 
