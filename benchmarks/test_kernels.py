@@ -6,7 +6,6 @@ Grouped so that our function, the reference, the peers and the ceilings stand si
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 
 import tempsoft
 
-from . import checks, machine
+from . import checks, machine, turns
 from .cases import CASES, Case
 from .implementations import REFERENCE, Implementation
 from .runner import LARGE, contestants
@@ -44,17 +43,15 @@ def test_speed(benchmark: Any, function: str, case: Case, implementation: Implem
         task = implementation.task(function, case)
         checks.spoil(case)
         is_slow = implementation is REFERENCE and case.traffic(function) > LARGE
-        if is_slow:  # time the run that is checked
-            result = benchmark.pedantic(task.run, rounds=1)
-        else:
-            started = time.perf_counter()
-            result = task.run()
-            seconds = time.perf_counter() - started
+        # what is slow is timed in the run that is checked
+        result = benchmark.pedantic(task.run, rounds=1) if is_slow else task.run()
         error = checks.check(implementation, function, case, task, result)
-        if not is_slow and seconds < LONG:
-            benchmark(task.run)
-        elif not is_slow:
-            benchmark.pedantic(task.run, rounds=max(1, int(SECONDS_OF_LONG_CALLS / seconds)))
+        if not is_slow:
+            seconds = turns.estimate(task.run)
+            if seconds < LONG:
+                benchmark(task.run)
+            else:
+                benchmark.pedantic(task.run, rounds=max(1, int(SECONDS_OF_LONG_CALLS / seconds)))
         benchmark.extra_info.update(
             function=function,
             case=case.name,
