@@ -60,6 +60,7 @@ static int R(try_columns)(const ts_rows *rows, intptr_t first, R(tile_function) 
 TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts_knobs *knobs, R(scratch) * s) {
     row->numbers.data = rows->logits.data + rows->logits_step * i;
     row->is_cut = 0;
+    s->is_ready = 0;
     if (rows->top_k) {
         *knobs = knobs_of(rows, i);
         R(cut_row)(row, rows->n_categories, knobs, s);

@@ -30,6 +30,9 @@ typedef struct {
     REAL *chosen;    /* for filters: a group, */
     REAL *window;    /* two windows, */
     intptr_t room;   /* of so many numbers */
+    REAL *kept;      /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
+    ts_plan ready;   /* the plan of that row after the cut, */
+    int is_ready;    /* if it was made */
     double *lists;   /* for chosen.h: entries in the order of their logits */
     uint64_t *taken; /* for draws without replacement: a bit an entry */
 } R(scratch);
@@ -62,6 +65,8 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
                                                       : 0));
     s.window = s.chosen + TS_GROUP;
     s.room = ts_room(rows->n_categories);
+    s.kept = s.window + 2 * (s.room + 16);
+    s.is_ready = 0;
     return s;
 }
 
@@ -235,6 +240,8 @@ static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intp
         sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, NULL, &seen, e);
     } else if (plan->formula == TS_FAST && !is_cut) {
         sum = R(exp_block_by)(R(exp_fast_max), x, n, rest.groups, s, NULL, &seen, e);
+    } else if (plan->formula == TS_FAST && !max) {
+        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, &least, &seen, e);
     } else if (plan->formula == TS_FAST) {
         sum = R(exp_block_by)(R(exp_fast_max), x, n, rest.groups, s, &least, &seen, e);
     } else if (plan->formula == TS_CAREFUL) {

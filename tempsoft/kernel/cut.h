@@ -152,6 +152,43 @@ static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const 
     return 1;
 }
 
+/* The plan of a row after a cut, from its exponentials and its plan before, which it takes the place of. The sums are those
+ * that the exponentials of what is left would have. */
+static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *kept, const R(scratch) * s) {
+    const VR none = V(set1)((REAL)-INFINITY);
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        const intptr_t length = block_length(plan, b);
+        const REAL *e = kept + b * TS_BLOCK;
+        if (!(plan->blocks.sum_hi[b] > 0))
+            continue;
+        dd sum;
+        if (R(cuts_ties)(row, b)) {
+            int exceeds;
+            const REAL *x = R(read)(row, b, length, s->block);
+            sum = R(exp_all)(plan, plan->blocks.exponent[b], x, length, s->weights, &exceeds);
+        } else {
+            const REAL *x = R(load)(&row->numbers, b * TS_BLOCK, length, s->block);
+            const VR least = V(set1)(R(least_left)(row, b));
+            R(sum) sums = R(sum_zero)();
+            for (intptr_t i = 0; i < length; i += TS_GROUP) {
+                VR left[TS_GROUP / LANES];
+                for (int k = 0; k < TS_GROUP / LANES; k++) {
+                    const intptr_t at = i + k * LANES;
+                    const VR v = i + TS_GROUP <= length ? V(load)(x + at) : V(load_up_to)(x + at, length - at, none);
+                    left[k] = V(keep_ge)(v, least, V(load)(e + at));
+                }
+                R(sum_vectors)(&sums, left);
+            }
+            sum = R(sum_total)(&sums);
+        }
+        plan->blocks.sum_hi[b] = sum.hi;
+        plan->blocks.sum_lo[b] = sum.lo;
+        if (sum.hi < NOTHING)
+            R(nothing_in)(plan, b);
+    }
+    R(sum_blocks)(plan);
+}
+
 /* The plan at the temperature that top_p looks at, with the first pass for it if the row looks flat, and the cut. */
 static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, double p, int wants_max, ts_plan *plan,
                            R(scratch) * s) {
@@ -161,7 +198,7 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, doub
     const R(wants) wants = is_flat && !wants_max ? R(JUST_SUMS) : R(MAXIMA);
     for (intptr_t b = 0; wants == R(JUST_SUMS) && b * TS_BLOCK < n; b++)
         s->block_max[b] = REAL_MAX; /* of a flat row every block is likely to keep something */
-    R(plan_dividing)(plan, row, n, temperature, wants, is_flat ? &d : NULL, NULL, s);
+    R(plan_dividing)(plan, row, n, temperature, wants, is_flat ? &d : NULL, is_flat ? s->kept : NULL, s);
     if (plan->kind != TS_ORDINARY)
         return;
     first.parts = d.parts;
@@ -171,6 +208,11 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, doub
     if (is_first)
         first.parts.inside = R(mass_inside)(plan, &d, first.lower, first.upper, s);
     R(cut_mass)(row, plan, p, is_first ? &first : NULL, wants == R(MAXIMA), s);
+    if (is_first && !wants_max) {
+        s->ready = *plan;
+        R(plan_after_cut)(&s->ready, row, s->kept, s);
+        s->is_ready = 1;
+    }
 }
 
 /* Cut off what is below M + T log(min_p). */

@@ -89,7 +89,7 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     /* chosen.h: two lists of number and index; draw_row.h: a bit an entry */
     const size_t lists = which == TS_BEST ? 4 * (size_t)rows->n_draws : which == TS_DRAW ? n_blocks * TS_BLOCK / 64 : 0;
     if (rows->top_k || which == TS_BEST) /* block.h, for filters */
-        return always + lists + TS_GROUP + 2 * ((size_t)ts_room(rows->n_categories) + 16);
+        return always + lists + TS_GROUP + 2 * ((size_t)ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK;
     const size_t turned = TS_SHORT * TS_TILE_BYTES / sizeof(double); /* short.h */
     if (which == TS_DRAW)
         return always + (rows->n_rows > 1 && rows->n_categories <= TS_SHORT ? turned : 0);

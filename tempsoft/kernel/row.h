@@ -112,7 +112,7 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
             }
         }
         if (d)
-            R(divide_on_the_way)(d, c, x, length, s->weights);
+            R(divide_on_the_way)(d, c, x, length, keep && length == TS_BLOCK ? keep + start : s->weights);
         if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
             continue;
         plan->blocks.exponent[b] = c;
