@@ -75,6 +75,8 @@ cdef extern from "kernel/plan.h" nogil:
 cdef extern from "kernel/scratch.h" nogil:
     double *ts_allocate(size_t n_doubles)
     int ts_take_out_of_memory()
+    void ts_set_past_cache(int)
+    int ts_get_past_cache()
     int ts_fail_allocations
 
 cdef extern from "kernel/philox.h" nogil:
@@ -125,6 +127,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
     cdef ts_rows rows
     memset(&rows, 0, sizeof(rows))
     rows.n_rows, rows.n_categories = dimensions[0], dimensions[1]
+    rows.past_cache = ts_get_past_cache()
     rows.logits, rows.logits_step = ts_vector(args[0], steps[at], kind.logits), steps[0]
     rows.temperature, rows.temperature_step = args[1], steps[1]
     if kind.has_filters:
@@ -214,10 +217,11 @@ draw = make_gufunc("draw", TS_DRAW, ",(m)->(m)", "d", _DRAWS)
 draw_with_log_prob = make_gufunc("draw_with_log_prob", TS_DRAW, ",(m)->(m),(m)", "d", _PAIRS)
 
 
-def call(gufunc, operands, out, signature):
+def call(gufunc, operands, out, signature, bint past_cache=False):
     """`gufunc` into the arrays `out`, with exactly the loop whose dtype characters are `signature`; MemoryError where
-    it had no scratch memory."""
+    it had no scratch memory. `past_cache`: the results of all such calls together are more than a cache holds."""
     ts_take_out_of_memory()
+    ts_set_past_cache(past_cache)
     gufunc(*operands, out=out, signature=signature)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")

@@ -15,6 +15,8 @@ from . import _kernels
 from .arguments import NO_FILTERS, Filters, Rows
 from .workers import Index, for_each_slice
 
+PAST_CACHE = 1 << 25  # bytes of results, from which on they are better written past the cache
+
 # operands past logits and temperature, for the slice of this index, first row and batch shape
 Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
 
@@ -45,6 +47,8 @@ def run(
     parameters = _parameters(rows, options) if gufunc.nin > 2 else (rows.temperature,)
     types = operand + "".join(array.dtype.char for array in parameters)
 
+    past_cache = outputs[-1].nbytes >= PAST_CACHE
+
     def task(index: Index, first_row: int) -> None:
         index = (*index, ...)  # always a view, of a 0-d array too
         part = rows.logits[index]
@@ -54,7 +58,7 @@ def run(
         signature = f"{types}{''.join(array.dtype.char for array in others)}->{results}"
         parts = tuple(array[index] for array in outputs)
         per_row = tuple(array if array.ndim == 0 else array[index] for array in parameters)
-        _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature)
+        _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature, past_cache)
 
     # of the draws or categories of a row, the more numerous
     numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)

@@ -21,6 +21,7 @@ from . import arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
+TILE = 128  # rows that the kernels may take together: a slice has whole tiles
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
@@ -128,6 +129,7 @@ def for_each_slice(
         workers = 1
     slice_size = min(SLICE_SIZE, max(-(-size // workers), SMALLEST_SLICE))
     rows_per_slice = max(1, slice_size // numbers_per_row)
+    rows_per_slice -= rows_per_slice % TILE if rows_per_slice > TILE else 0
     work = slices(batch_shape, rows_per_slice)
     workers = min(workers, -(-n_rows // rows_per_slice))
     if workers == 1:

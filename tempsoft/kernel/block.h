@@ -33,6 +33,8 @@ typedef struct {
     REAL *kept;      /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
     ts_plan ready;   /* the plan of that row after the cut, */
     int is_ready;    /* if it was made */
+    REAL *row;       /* a row of exponentials, if results go past the cache; else NULL */
+    double *strip;   /* a strip of columns, or NULL */
     double *lists;   /* for chosen.h: entries in the order of their logits */
     uint64_t *taken; /* for draws without replacement: a bit an entry */
 } R(scratch);
@@ -67,6 +69,9 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.room = ts_room(rows->n_categories);
     s.kept = s.window + 2 * (s.room + 16);
     s.is_ready = 0;
+    double *const behind = s.tile + n_blocks * (intptr_t)(TS_TILE_BYTES / sizeof(float)) * 11 / 2;
+    s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
+    s.strip = ts_has_strip(which, rows) ? behind + (s.row ? n_blocks * TS_BLOCK : 0) : NULL;
     return s;
 }
 
@@ -76,6 +81,15 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
 static inline void fetch_ahead(uintptr_t address) {
 #if defined(__GNUC__)
     __builtin_prefetch((const void *)address);
+#else
+    (void)address;
+#endif
+}
+
+/* The same of memory that will not be read so soon: to a farther cache, which waits for more at a time. */
+static inline void fetch_far(uintptr_t address) {
+#if defined(__GNUC__)
+    __builtin_prefetch((const void *)address, 0, 2);
 #else
     (void)address;
 #endif

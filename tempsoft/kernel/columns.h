@@ -76,8 +76,68 @@ static int R(tile_max)(R(tile) * t) {
     return n_fast == TILE;
 }
 
+/* Doubles from REALs, and back. */
+static inline vd R(wide)(const REAL *p) {
+#if TS_REAL == 32
+    return vd_load_floats(p);
+#else
+    return vd_load(p);
+#endif
+}
+
+static inline VR R(narrow)(const vd *parts) {
+#if TS_REAL == 32
+    return vf_from_vd(parts);
+#else
+    return parts[0];
+#endif
+}
+
+/* n vectors of logits to exponentials, one category after another, `step` numbers apart. */
+TS_INLINE void R(exp_lanes)(const REAL *x, intptr_t x_step, intptr_t n, const R(scale) * scale, R(seen) * seen, REAL *e,
+                            intptr_t e_step) {
+    intptr_t i = 0;
+    for (; i + TOGETHER <= n; i += TOGETHER) {
+        VR v[TOGETHER];
+        for (int k = 0; k < TOGETHER; k++)
+            v[k] = V(load)(x + (i + k) * x_step);
+        R(exp_fast)(v, TOGETHER, scale, seen);
+        for (int k = 0; k < TOGETHER; k++)
+            V(store)(e + (i + k) * e_step, v[k]);
+    }
+    for (; i < n; i++) {
+        VR v = V(load)(x + i * x_step);
+        R(exp_fast)(&v, 1, scale, seen);
+        V(store)(e + i * e_step, v);
+    }
+}
+
+/* Add at most a group of categories of 16 columns to their accumulators; what is missing is left out. */
+TS_INLINE void R(sum_lanes)(R(sum) sums[16], const REAL *e, intptr_t step, intptr_t n) {
+    for (intptr_t j = 0; j < 16 && j < n; j++, e += step)
+        for (int part = 0; part < PARTS; part++) {
+            const REAL *at = e + part * VD_LANES;
+            vd *hi = &sums[j].hi[part];
+#if TS_REAL == 32
+            vd first = R(wide)(at), second;
+            if (j + 16 < n)
+                first = vd_add(first, R(wide)(at + 16 * step));
+            if (j + 32 < n) {
+                second = R(wide)(at + 32 * step);
+                if (j + 48 < n)
+                    second = vd_add(second, R(wide)(at + 48 * step));
+                first = vd_add(first, second);
+            }
+            *hi = vd_add(*hi, first);
+#else
+            for (int chunk = 0; chunk < 4 && j + 16 * chunk < n; chunk++)
+                sum_compensated(hi, &sums[j].lo[part], vd_load(at + 16 * chunk * step));
+#endif
+        }
+}
+
 /* Sums of block b, a column each; the exponentials are left in `out` if `keep`. */
-static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
+static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, R(scratch) * s) {
     REAL round_less_c[TILE], lowest[TILE];
     for (int c = 0; c < TILE; c++) {
         const double exponent = t->exponent[b * TILE + c];
@@ -86,30 +146,26 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep) {
     }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
     R(seen) seen = R(nothing_seen)(); /* nothing exceeds, as tile_max saw */
-    const intptr_t end = R(block_end)(t, b);
+    const intptr_t x_step = t->x_stride / (intptr_t)sizeof(REAL), end = R(block_end)(t, b);
+    const intptr_t e_step = keep ? t->out_stride / (intptr_t)sizeof(REAL) : TILE;
     R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
         for (int j = 0; j < 16; j++)
             sums[c][j] = R(sum_zero)();
-    for (intptr_t i = b * TS_BLOCK; i < end; i += TS_GROUP)
-        for (int j = 0; j < 16 && i + j < end; j++)
-            for (int v = 0; v < TILE_VECTORS; v++) {
-                VR e[4];
-                for (int chunk = 0; chunk < 4; chunk++) {
-                    const intptr_t row = i + j + 16 * chunk;
-                    e[chunk] = R(at)(t, row < end ? row : i + j, v);
-                }
-                scale.round_less_c = V(load)(round_less_c + v * LANES);
-                scale.lowest = V(load)(lowest + v * LANES);
-                for (int chunk = 0; chunk < 4; chunk += TOGETHER)
-                    R(exp_fast)(e + chunk, TOGETHER, &scale, &seen);
-                for (int chunk = 1; chunk < 4; chunk++)
-                    if (i + j + 16 * chunk >= end)
-                        e[chunk] = V(set1)(0);
-                for (int chunk = 0; keep && chunk < 4 && i + j + 16 * chunk < end; chunk++)
-                    V(store)(R(out_at)(t, i + j + 16 * chunk, v), e[chunk]);
-                R(sum_add)(&sums[v / PIECES][j], v % PIECES, e);
-            }
+    for (intptr_t i = b * TS_BLOCK; i < end; i += TS_GROUP) {
+        const intptr_t n = end - i < TS_GROUP ? end - i : TS_GROUP;
+        REAL *const e = keep ? R(out_at)(t, i, 0) : s->turned;
+        for (int v = 0; v < TILE; v += LANES) {
+            scale.round_less_c = V(load)(round_less_c + v);
+            scale.lowest = V(load)(lowest + v);
+            R(exp_lanes)((const REAL *)(t->x + i * t->x_stride) + v, x_step, n, &scale, &seen, e + v, e_step);
+        }
+        for (int c = 0; c < TILE / 16; c++)
+            if (n == TS_GROUP)
+                R(sum_lanes)(sums[c], e + c * 16, e_step, TS_GROUP);
+            else
+                R(sum_lanes)(sums[c], e + c * 16, e_step, n);
+    }
     for (int c = 0; c < TILE / 16; c++) {
         R(sum) total = R(sum_across)(sums[c]);
         for (int part = 0; part < PARTS; part++) {
@@ -169,7 +225,7 @@ static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 1);
+        R(tile_exp)(t, b, 1, s);
     R(tile_factors)(t, s);
     for (intptr_t b = 0; b < t->n_blocks; b++)
         for (intptr_t i = b * TS_BLOCK; i < R(block_end)(t, b); i++)
@@ -186,7 +242,7 @@ static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 0);
+        R(tile_exp)(t, b, 0, s);
     for (int c = 0; c < TILE; c++) {
         ts_plan plan = R(plan_column)(t, c, s);
         ((REAL *)t->out)[c] = R(logsumexp_of)(&plan, NULL, NULL);
@@ -198,7 +254,7 @@ static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 0);
+        R(tile_exp)(t, b, 0, s);
     REAL numbers[4][TILE];
     for (int c = 0; c < TILE; c++) {
         REAL split[4];

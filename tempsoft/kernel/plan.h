@@ -10,13 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
-#define TS_GROUP 64       /* categories a group of a block */
-#define TS_SHORT 128      /* categories of a row that is short: tiles of them stay in L1 */
-#define TS_LINE 64        /* bytes in a line of the cache */
-#define TS_TILE_BYTES 128 /* rows side by side: two cache lines of each category */
-#define TS_RUN 16         /* categories a run of a group, whose sums wait for one another */
-#define TS_DRAWS 32768    /* draws from one row that are worked on together */
+#define TS_BLOCK 1024      /* categories a block: small enough for L1, and part of the result: the order of additions */
+#define TS_GROUP 64        /* categories a group of a block */
+#define TS_SHORT 128       /* categories of a row that is short: tiles of them stay in L1 */
+#define TS_LONGEST 262144  /* categories of a row whose exponentials stay in cache */
+#define TS_LINE 64         /* bytes in a line of the cache */
+#define TS_TILE_BYTES 128  /* rows side by side: two cache lines of each category */
+#define TS_STRIP_BYTES 512 /* columns that are brought into cache together */
+#define TS_STRIP_MOST 2048 /* and their categories, at most */
+#define TS_RUN 16          /* categories a run of a group, whose sums wait for one another */
+#define TS_DRAWS 32768     /* draws from one row that are worked on together */
 
 typedef enum { TS_F16, TS_BF16, TS_F32, TS_F64 } ts_type;
 
@@ -136,6 +139,19 @@ static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
 /* Numbers in a window of a search. */
 static inline intptr_t ts_room(intptr_t n_categories) {
     return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 : 2 * TS_BLOCK;
+}
+
+/* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache, and are then
+ * written past it. Not those of a row that would not stay there. */
+static inline int ts_has_row(ts_function which, const ts_rows *rows) {
+    return which == TS_SOFTMAX && rows->past_cache && rows->n_categories > TS_BLOCK && rows->n_categories <= TS_LONGEST;
+}
+
+/* Whether rows are columns that lie side by side, of which a strip fits into cache. */
+static inline int ts_has_strip(ts_function which, const ts_rows *rows) {
+    const intptr_t size = rows->logits.type == TS_F64 ? 8 : 4;
+    return which <= TS_LOGSUMEXP && !rows->top_k && rows->logits_step == size && rows->out_step == size &&
+           rows->n_rows >= TS_TILE_BYTES / size && rows->n_categories > 1 && rows->n_categories <= TS_STRIP_MOST;
 }
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */

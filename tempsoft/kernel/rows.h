@@ -6,7 +6,7 @@
  * is not that of its first group, goes to the function for any row.
  */
 
-#define AHEAD 512 /* numbers, from those worked on to those fetched */
+#define AHEAD 2048 /* numbers, from those worked on to those fetched */
 #define LOGS_TOGETHER 16
 
 /* Whether the rows are contiguous, at most a block and without filters. */
@@ -125,7 +125,7 @@ TS_INLINE void R(softmax_rows_of)(const ts_rows *rows, ts_type type, int past_ca
         if (is_fast) {
             const dd inverse = dd_inverse(sum);
             const REAL hi = (REAL)inverse.hi, lo = (REAL)((inverse.hi - hi) + inverse.lo);
-            const intptr_t head = (intptr_t)(-(uintptr_t)out.data % TS_LINE / sizeof(REAL));
+            const intptr_t head = R(before_line)((REAL *)out.data);
             waiting = (R(undivided)){e, out.data, {V(set1)(hi), V(set1)(lo), 0}, head < n ? head : n};
             is_waiting = 1;
             continue;
@@ -152,8 +152,6 @@ static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
     else
         R(softmax_rows_of)(rows, TS_BF16, 0, s);
 #endif
-    if (rows->past_cache)
-        v_fence();
 }
 
 TS_INLINE void R(logsumexp_rows_of)(const ts_rows *rows, ts_type type, R(scratch) * s) {

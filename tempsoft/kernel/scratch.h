@@ -23,6 +23,12 @@ static double *ts_allocate(size_t n_doubles) {
     return memory;
 }
 
+/* Whether the results of the gufuncs that this thread calls are better written past the cache. */
+static TS_THREAD_LOCAL int ts_past_cache;
+
+static void ts_set_past_cache(int past_cache) { ts_past_cache = past_cache; }
+static int ts_get_past_cache(void) { return ts_past_cache; }
+
 static int ts_take_out_of_memory(void) {
     int was = ts_out_of_memory;
     ts_out_of_memory = 0;

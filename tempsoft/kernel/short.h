@@ -60,23 +60,6 @@ static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t 
     }
 }
 
-/* Doubles from REALs. */
-static inline vd R(wide)(const REAL *p) {
-#if TS_REAL == 32
-    return vd_load_floats(p);
-#else
-    return vd_load(p);
-#endif
-}
-
-static inline VR R(narrow)(const vd *parts) {
-#if TS_REAL == 32
-    return vf_from_vd(parts);
-#else
-    return parts[0];
-#endif
-}
-
 /* The largest logit and c of each row; 0 if the tile is to be declined. */
 static int R(short_max)(R(short_tile) * t) {
     const intptr_t n_first = t->n < TS_GROUP ? t->n : TS_GROUP;
@@ -125,49 +108,17 @@ static void R(short_exp)(R(short_tile) * t) {
         }
         scale.round_less_c = R(narrow)(parts[0]);
         scale.lowest = R(narrow)(parts[1]);
-        intptr_t i = 0;
-        for (; i + TOGETHER <= t->n; i += TOGETHER) {
-            VR e[TOGETHER];
-            for (int k = 0; k < TOGETHER; k++)
-                e[k] = V(load)(t->e + (i + k) * TILE + v);
-            R(exp_fast)(e, TOGETHER, &scale, &seen);
-            for (int k = 0; k < TOGETHER; k++)
-                V(store)(t->e + (i + k) * TILE + v, e[k]);
-        }
-        for (; i < t->n; i++) {
-            VR e = V(load)(t->e + i * TILE + v);
-            R(exp_fast)(&e, 1, &scale, &seen);
-            V(store)(t->e + i * TILE + v, e);
-        }
+        R(exp_lanes)(t->e + v, TILE, t->n, &scale, &seen, t->e + v, TILE);
     }
 }
 
-/* The sums of exponentials; what is missing is left out. */
+/* The sums of exponentials. */
 static void R(short_sums)(R(short_tile) * t) {
     for (int c = 0; c < TILE; c += 16) {
         for (int j = 0; j < 16; j++)
             t->sums[j] = R(sum_zero)();
         for (intptr_t i = 0; i < t->n; i += TS_GROUP)
-            for (intptr_t j = 0; j < 16 && i + j < t->n; j++)
-                for (int part = 0; part < PARTS; part++) {
-                    const REAL *e = t->e + (i + j) * TILE + c + part * VD_LANES;
-                    vd *hi = &t->sums[j].hi[part];
-#if TS_REAL == 32
-                    vd first = R(wide)(e), second;
-                    if (i + j + 16 < t->n)
-                        first = vd_add(first, R(wide)(e + 16 * TILE));
-                    if (i + j + 32 < t->n) {
-                        second = R(wide)(e + 32 * TILE);
-                        if (i + j + 48 < t->n)
-                            second = vd_add(second, R(wide)(e + 48 * TILE));
-                        first = vd_add(first, second);
-                    }
-                    *hi = vd_add(*hi, first);
-#else
-                    for (int chunk = 0; chunk < 4 && i + j + 16 * chunk < t->n; chunk++)
-                        sum_compensated(hi, &t->sums[j].lo[part], vd_load(e + 16 * chunk * TILE));
-#endif
-                }
+            R(sum_lanes)(t->sums, t->e + i * TILE + c, TILE, t->n - i < TS_GROUP ? t->n - i : TS_GROUP);
         const R(sum) total = R(sum_across)(t->sums);
         for (int part = 0; part < PARTS; part++) {
             vd_store(t->sum_hi + c + part * VD_LANES, total.hi[part]);

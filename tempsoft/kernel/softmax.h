@@ -51,6 +51,19 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
         R(scale_block_by)(e, n, &f, 0, out);
 }
 
+/* Numbers from p on before the first line of the cache that is theirs alone. */
+static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintptr_t)p % TS_LINE / sizeof(REAL)); }
+
+/* The same past the cache: whole lines, which what is read next need not make room for. */
+static void R(scale_past_cache)(const REAL *e, intptr_t n, const R(factor) * f, REAL *out) {
+    const intptr_t head = R(before_line)(out) < n ? R(before_line)(out) : n;
+    R(scale_block_by)(e, head, f, f->two_steps, out);
+    intptr_t i = head;
+    for (; i + LANES <= n; i += LANES)
+        V(stream)(out + i, R(probability)(V(load)(e + i), f, f->two_steps));
+    R(scale_block_by)(e + i, n - i, f, f->two_steps, out + i);
+}
+
 /* The exponentials of a block that were not kept, made again with the same bits. */
 static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b, const R(scratch) * s) {
     const intptr_t length = block_length(plan, b);
@@ -91,8 +104,11 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     if (R(softmax_short)(row, n, knobs->temperature, out, s))
         return;
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
+    const int past_cache = s->row && R(is_plain)(out);
     if (n <= TS_BLOCK)
         keep = s->weights;
+    else if (past_cache)
+        keep = s->row;
     else if (R(is_plain)(out) && out->data != row->numbers.data)
         keep = (REAL *)out->data;
     ts_plan plan;
@@ -112,8 +128,12 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
             continue;
         }
         const REAL *e = keep ? keep + start : R(exp_again)(&plan, row, b, s);
+        const R(factor) factor = R(factor_of)(&plan, b);
         REAL *to = R(place)(out, start, s->weights);
-        R(scale_block)(e, length, R(factor_of)(&plan, b), to);
+        if (past_cache)
+            R(scale_past_cache)(e, length, &factor, to);
+        else
+            R(scale_block)(e, length, factor, to);
         R(store)(out, start, length, to);
     }
 }
