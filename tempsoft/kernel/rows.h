@@ -8,6 +8,7 @@
 
 #define AHEAD 2048 /* numbers, from those worked on to those fetched */
 #define LOGS_TOGETHER 16
+#define FEWEST_PAST_CACHE 1024 /* bytes from row to row: of shorter ones too many lines are not whole */
 
 /* Whether the rows are contiguous, at most a block and without filters. */
 static int R(are_short)(const ts_rows *rows) {
@@ -142,7 +143,8 @@ TS_INLINE void R(softmax_rows_of)(const ts_rows *rows, ts_type type, int past_ca
 }
 
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
-    if (rows->past_cache && R(is_plain)(&rows->out))
+    const int is_long = rows->out_step >= FEWEST_PAST_CACHE;
+    if (rows->past_cache && is_long && R(is_plain)(&rows->out))
         R(softmax_rows_of)(rows, PLAIN, 1, s);
     else if (R(is_plain)(&rows->out))
         R(softmax_rows_of)(rows, PLAIN, 0, s);

@@ -96,6 +96,23 @@ typedef union {
     static inline emulated_512 _mm512_max_##suffix(emulated_512 a, emulated_512 b) {                                   \
         EACH(n, r.m[i] = a.m[i] > b.m[i] ? a.m[i] : b.m[i]);                                                           \
     }                                                                                                                  \
+    static inline emulated_512 _mm512_min_##suffix(emulated_512 a, emulated_512 b) {                                   \
+        EACH(n, r.m[i] = a.m[i] < b.m[i] ? a.m[i] : b.m[i]);                                                           \
+    }                                                                                                                  \
+    static inline emulated_512 _mm512_div_##suffix(emulated_512 a, emulated_512 b) {                                   \
+        EACH(n, r.m[i] = a.m[i] / b.m[i]);                                                                             \
+    }                                                                                                                  \
+    static inline void _mm512_stream_##suffix(real *p, emulated_512 a) {                                               \
+        for (int i = 0; i < n; i++)                                                                                    \
+            p[i] = a.m[i];                                                                                             \
+    }                                                                                                                  \
+    /* in each quarter, of n / 4 numbers, the low or high ones of a and b by turns */                                  \
+    static inline emulated_512 _mm512_unpacklo_##suffix(emulated_512 a, emulated_512 b) {                              \
+        EACH(n, r.m[i] = (i & 1 ? b : a).m[i / (n / 4) * (n / 4) + i % (n / 4) / 2]);                                  \
+    }                                                                                                                  \
+    static inline emulated_512 _mm512_unpackhi_##suffix(emulated_512 a, emulated_512 b) {                              \
+        EACH(n, r.m[i] = (i & 1 ? b : a).m[i / (n / 4) * (n / 4) + n / 8 + i % (n / 4) / 2]);                          \
+    }                                                                                                                  \
     static inline real _mm512_reduce_max_##suffix(emulated_512 a) {                                                    \
         real r = a.m[0];                                                                                               \
         for (int i = 1; i < n; i++)                                                                                    \
@@ -122,6 +139,14 @@ CASTS(CAST)
 static inline emulated_256 emulated_castpd_ps(emulated_256 a) { return a; }
 #define _mm256_castpd_ps emulated_castpd_ps
 #define _mm256_castps_pd emulated_castpd_ps
+
+/* Two quarters of a, then two of b, which two bits each of `which` name. */
+static inline emulated_512 emulated_shuffle_quarters(emulated_512 a, emulated_512 b, unsigned which) {
+    EACH(8, r.q[i] = (i < 4 ? a : b).q[2 * (which >> i / 2 * 2 & 3) + (unsigned)i % 2]);
+}
+#define _mm512_shuffle_f32x4 emulated_shuffle_quarters
+#define _mm512_shuffle_f64x2 emulated_shuffle_quarters
+#define _mm_sfence() ((void)0)
 
 static inline emulated_512 _mm512_set1_epi32(int x) { EACH(16, r.u[i] = (uint32_t)x); }
 static inline emulated_512 _mm512_slli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] << n); }

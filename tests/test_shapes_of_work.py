@@ -1,0 +1,126 @@
+"""Rows that the kernels take together, or put off, have the bits that each has by itself.
+
+Each way of working has odd rows among ordinary ones, so that a tile or a neighbour is declined in the middle of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tempsoft
+from tempsoft import calls
+
+DTYPES = ["float16", "float32", "float64"]
+ODD = {3: np.nan, 40: np.inf, 41: -np.inf, 77: 3e4, 78: -3e4, 130: 200.0}
+
+
+def rows(number, n, dtype):
+    """Ordinary rows but for some: with an odd number at the end, and a masked and a constant row."""
+    x = np.random.default_rng(n).normal(0, 3, (number, n))
+    for row, value in ODD.items():
+        if row < number:
+            x[row, -1] = value
+    x[number // 2, : n // 2] = -np.inf
+    x[number // 2 - 1] = 0.0
+    return x.astype(dtype)
+
+
+def one_by_one(function, x, **options):
+    return np.stack([function(row, **options) for row in x])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 3, 7, 8, 9, 16, 17, 63, 64, 65, 100, 127, 128, 129, 1000, 1023, 1024])
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
+def test_rows_together(compiled, function, n, dtype):
+    x = rows(200, n, dtype)
+    call = getattr(compiled, function)
+    for number in (200, 31, 17, 2):
+        for temperature in (1.0, 0.3):
+            together = call(x[:number], temperature)
+            assert together.tobytes() == one_by_one(call, x[:number], temperature=temperature).tobytes()
+
+
+@pytest.mark.parametrize("function", ["softmax", "log_softmax"])
+def test_rows_in_place(compiled, function):
+    for n in (5, 64, 100, 1000):
+        x = rows(150, n, "float32")
+        right = getattr(compiled, function)(x)
+        assert getattr(compiled, function)(x, out=x) is x
+        assert x.tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 3, 8, 10, 16, 33, 64, 65, 100, 128, 129])
+def test_draws_together(compiled, n, dtype):
+    u = np.random.default_rng(1).random(200)
+    u[::7], u[1::7] = 0.0, 1 - 2.0**-53
+    x = rows(200, n, dtype)
+    draws = compiled.sample(x, 0.8, u=u, on_invalid="mark")
+    each = [compiled.sample(row, 0.8, u=number, on_invalid="mark") for row, number in zip(x, u, strict=True)]
+    assert draws.tolist() == [int(draw) for draw in each]
+    assert (draws[[3, 41]] == [-1, draws[41]]).all()
+    assert not np.isneginf(x[np.arange(200), draws][draws >= 0]).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 3, 8, 10, 33, 100, 128, 129])
+def test_draws_from_weights_together(compiled, n, dtype):
+    rng = np.random.default_rng(n)
+    u, weights = rng.random(200), rng.exponential(1, (200, n))
+    weights[rng.random((200, n)) < 0.3] = 0
+    weights[:, 0] = 1.0
+    weights[5, 1], weights[6, 1], weights[7, 1] = np.nan, -1.0, np.inf
+    weights[50], weights[51, 1], weights[52, 1], weights[53, 1] = 0.0, 1e-37, 1e37, -0.0
+    weights = weights.astype(dtype)
+    draws = compiled.sample_weights(weights, u=u, on_invalid="mark")
+    each = [compiled.sample_weights(w, u=number, on_invalid="mark") for w, number in zip(weights, u, strict=True)]
+    assert draws.tolist() == [int(draw) for draw in each]
+    assert (draws[[5, 6, 7, 50]] == -1).all()
+    assert (weights[np.arange(200), draws][draws >= 0] > 0).all()
+
+
+@pytest.mark.parametrize("columns", [31, 32, 64, 100, 128, 200, 333])
+@pytest.mark.parametrize("n", [2, 64, 65, 1000, 1025, 2047, 2050])
+def test_strips(compiled, n, columns):
+    """Columns come into cache by strips, which begin where a line of the cache does."""
+    x = np.ascontiguousarray(rows(columns, n, "float32").T)
+    for function in ("softmax", "log_softmax", "logsumexp"):
+        call = getattr(compiled, function)
+        right = one_by_one(call, x.T)
+        result = call(x, axis=0)
+        assert (result.T if result.ndim == 2 else result).tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_past_the_cache(compiled, dtype, monkeypatch):
+    """Large results are written in another way, at any alignment; nothing beside them is touched."""
+    cases = [(150, n) for n in (5, 100, 1000, 1024, 1025, 5000)] + [(2, 300_000)]
+    for number, n in cases:
+        x = rows(number, n, dtype)
+        right = {axis: compiled.softmax(x, axis=axis) for axis in (0, 1)}
+        monkeypatch.setattr(calls, "PAST_CACHE", 0)
+        for axis in (0, 1):
+            for offset in (0, 1, 5):
+                memory = np.full(x.size + 16, 7, dtype)
+                out = memory[offset : offset + x.size].reshape(x.shape)
+                compiled.softmax(x, axis=axis, out=out)
+                assert out.tobytes() == right[axis].tobytes()
+                assert (memory[:offset] == 7).all()
+                assert (memory[offset + x.size :] == 7).all()
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("p", [0.01, 0.5, 0.9, 0.999])
+def test_flat_rows_after_their_cut(compiled, dtype, p):
+    """Sums made of the exponentials before the cut choose as those of the row after it do."""
+    rng = np.random.default_rng(3)
+    u = rng.random(300)
+    for scale, digits in ((1.0, 9), (0.3, 1), (0.0, 0)):
+        x = (scale * rng.normal(0, 1, 40_000)).round(digits).astype(dtype)
+        draws = compiled.sample(x, 2.0, top_p=p, u=u, num_samples=300)
+        with_log_prob, _ = compiled.sample(x, 2.0, top_p=p, u=u, num_samples=300, return_log_prob=True)
+        assert (draws == with_log_prob).all()
+        assert (tempsoft.softmax(x, 2.0, top_p=p)[draws] > 0).all()
