@@ -1,6 +1,6 @@
-"""How the cost of a call grows with its size: measured, fitted and drawn, for performance.md.
+"""How the cost of a call grows with its size: measured, fitted and drawn, for docs/performance.md.
 
-``python docs/growth.py`` writes pictures/growth.svg and prints the slopes. Durations are the best of some runs, on one
+``python -m benchmarks.growth`` writes results/growth.svg and prints the slopes. Durations are the best of some runs, on one
 thread but for the last panel. A slope is fitted to the upper half of a line, where both axes are logarithmic.
 """
 
