@@ -1,7 +1,7 @@
 """How the cost of a call grows with its size: measured, fitted and drawn, for docs/performance.md.
 
-``python -m benchmarks.growth`` writes results/growth.svg and prints the slopes. Durations are the best of some runs, on one
-thread but for the last panel. A slope is fitted to the upper half of a line, where both axes are logarithmic.
+``python -m benchmarks.growth`` writes results/growth.svg and prints the slopes. Durations are the best of some runs,
+on one thread but for the last panel. A slope is fitted to the upper half of a line, where both axes are logarithmic.
 """
 
 from __future__ import annotations

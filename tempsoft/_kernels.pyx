@@ -117,8 +117,9 @@ ctypedef struct loop_kind:
 
 cdef inline bint are_off(const ts_rows *rows) noexcept nogil:
     """Whether the filters of the first row do nothing, and its options say no more than that there are weights."""
+    cdef int64_t options = (<const int64_t *>rows.options)[0] & ~(TS_TEMPERATURE_LAST | TS_WEIGHTS)
     return ((<const int64_t *>rows.top_k)[0] <= 0 and (<const double *>rows.top_p)[0] >= 1
-            and (<const double *>rows.min_p)[0] <= 0 and (<const int64_t *>rows.options)[0] & ~(TS_TEMPERATURE_LAST | TS_WEIGHTS) == 0)
+            and (<const double *>rows.min_p)[0] <= 0 and options == 0)
 
 
 cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
