@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <xmmintrin.h>
 
 #include "../../tempsoft/kernel/half.h"
 
@@ -146,7 +147,6 @@ static inline emulated_512 emulated_shuffle_quarters(emulated_512 a, emulated_51
 }
 #define _mm512_shuffle_f32x4 emulated_shuffle_quarters
 #define _mm512_shuffle_f64x2 emulated_shuffle_quarters
-#define _mm_sfence() ((void)0)
 
 static inline emulated_512 _mm512_set1_epi32(int x) { EACH(16, r.u[i] = (uint32_t)x); }
 static inline emulated_512 _mm512_slli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] << n); }
