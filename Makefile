@@ -71,6 +71,9 @@ bench-pytest: $(VENV)/bin/python  ## the same cases with pytest-benchmark; BENCH
 	$(RUN)pip install -q -e '.[bench,test]'
 	$(RUN)python -m pytest -q benchmarks $(BENCH)
 
+bench-guard: dev  ## instructions of fixed calls beside the recorded ones, under valgrind: no clock, minutes
+	$(RUN)python -m benchmarks.guard
+
 coefficients: dev  ## make the polynomials again
 	$(RUN)python tempsoft/kernel/coefficients.py > tempsoft/kernel/coefficients.h
 
@@ -84,4 +87,4 @@ ci:  ## what runs on every change: the two commands of the README, from a clean 
 clean:  ## remove what was built
 	rm -rf build dist *.egg-info tempsoft/*.so tempsoft/_kernels.c
 
-.PHONY: help dev test test-slow test-avx512 test-sanitized test-migration climb lint format bench bench-pytest coefficients sdist ci clean
+.PHONY: help dev test test-slow test-avx512 test-sanitized test-migration climb lint format bench bench-pytest bench-guard coefficients sdist ci clean
