@@ -236,16 +236,17 @@ static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scra
 /* Whether weights are such that no sum of a row and no share in it leaves the range of numbers: 0, or not far from 1. */
 static int R(short_weights_are_moderate)(const R(short_tile) * t) {
     const VR zero = V(set1)(0), least = V(set1)((REAL)MODERATE_WEIGHT), most = V(set1)((REAL)(1 / MODERATE_WEIGHT));
-    VR at_least = V(set1)((REAL)INFINITY), largest = zero;
-    v_mask is_bad = V(not_le)(zero, zero);
-    for (intptr_t i = 0; i < t->n * TILE; i += LANES) {
-        const VR x = V(load)(t->e + i);
-        is_bad = v_mask_or(is_bad, V(not_le)(zero, x));
-        largest = V(max)(x, largest);
-        at_least = V(min)(V(select_ge)(zero, x, at_least, x), at_least);
-    }
-    is_bad = v_mask_or(is_bad, V(not_le)(largest, most));
-    return !v_mask_any(v_mask_or(is_bad, V(not_le)(least, at_least)));
+    VR at_least[2] = {V(set1)((REAL)INFINITY), V(set1)((REAL)INFINITY)}, largest[2] = {zero, zero};
+    for (intptr_t i = 0; i < t->n * TILE; i += 2 * LANES)
+        for (int k = 0; k < 2; k++) {
+            const VR x = V(add)(V(load)(t->e + i + k * LANES), zero); /* 0 for -0 */
+            largest[k] = V(max_bits)(largest[k], x);                  /* negative numbers and NaN are above all */
+            at_least[k] = V(min)(V(select_ge)(zero, x, at_least[k], x), at_least[k]);
+        }
+    v_mask is_bad = V(not_le)(least, V(min)(at_least[0], at_least[1]));
+    for (int k = 0; k < 2; k++)
+        is_bad = v_mask_or(is_bad, v_mask_or(V(not_le)(largest[k], most), V(not_le)(zero, largest[k])));
+    return !v_mask_any(is_bad);
 }
 
 #define DRAWN_AT_ONCE (TILE / VD_LANES < 4 ? TILE / VD_LANES : 4) /* vectors: an addition waits for the one before */
