@@ -211,7 +211,7 @@ def _sample(
 
 # the uniform numbers of draws first ... first + count of each row, as an operand
 _Numbers = Callable[[int, int], Extra]
-MOST_TOGETHER = 1 << 17  # draws from one row, whose numbers stay in cache; each part makes the plan of the row again
+MOST_TOGETHER = 1 << 18  # draws from one row: few enough for a cache; each part makes the plan of the row again
 
 
 def _given(u: np.ndarray) -> _Numbers:
