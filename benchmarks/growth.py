@@ -7,7 +7,6 @@ on one thread but for the last panel. A slope is fitted to the upper half of a l
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ import numpy as np
 
 import tempsoft
 
-TARGET = Path(__file__).with_name("pictures") / "growth.svg"
+from .turns import seconds_of
+
+TARGET = Path(__file__).with_name("results") / "growth.svg"
 RUNS = 7
 
 Line = tuple[list[int], list[float]]
@@ -24,12 +25,7 @@ Line = tuple[list[int], list[float]]
 
 def seconds(call: Callable[[], Any]) -> float:
     call()
-    durations = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        call()
-        durations.append(time.perf_counter() - start)
-    return min(durations)
+    return min(seconds_of(call) for _ in range(RUNS))
 
 
 def normal(rows: int, n: int) -> np.ndarray:

@@ -172,12 +172,19 @@ static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first,
     return 1;
 }
 
+/* The exponentials of those rows and their sums; 0 if they are declined. */
+static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (!R(short_rows)(t, rows, first, s) || !R(short_max)(t))
+        return 0;
+    R(short_exp)(t);
+    R(short_sums)(t);
+    return 1;
+}
+
 static int R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
-    if (!R(short_rows)(&t, rows, first, s) || !R(short_max)(&t))
+    if (!R(short_plans)(&t, rows, first, s))
         return 0;
-    R(short_exp)(&t);
-    R(short_sums)(&t);
     REAL hi[TILE], lo[TILE];
     R(short_factors)(&t, hi, lo);
     for (int v = 0; v < TILE; v += LANES) {
@@ -191,10 +198,8 @@ static int R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch)
 
 static int R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
-    if (!R(short_rows)(&t, rows, first, s) || !R(short_max)(&t))
+    if (!R(short_plans)(&t, rows, first, s))
         return 0;
-    R(short_exp)(&t);
-    R(short_sums)(&t);
     for (int c = 0; c < TILE; c++) {
         ts_plan plan = R(plan_of_short)(&t, c);
         *(REAL *)(rows->out.data + (first + c) * rows->out_step) = R(logsumexp_of)(&plan, NULL, NULL);
@@ -204,10 +209,8 @@ static int R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
 
 static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
-    if (!R(short_rows)(&t, rows, first, s) || !R(short_max)(&t))
+    if (!R(short_plans)(&t, rows, first, s))
         return 0;
-    R(short_exp)(&t);
-    R(short_sums)(&t);
     REAL numbers[4][TILE];
     for (int c = 0; c < TILE; c++) {
         REAL split[4];
@@ -281,14 +284,13 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, dou
 /* A draw from each row: what ready_block and draw_in_block come to in a short row. */
 static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
-    if (!R(short_rows)(&t, rows, first, s))
-        return 0;
-    if (rows->are_weights ? !R(short_weights_are_moderate)(&t) : !R(short_max)(&t))
-        return 0;
-    if (!rows->are_weights) {
+    if (rows->are_weights) {
+        if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
+            return 0;
+    } else {
         REAL hi[TILE], lo[TILE];
-        R(short_exp)(&t);
-        R(short_sums)(&t);
+        if (!R(short_plans)(&t, rows, first, s))
+            return 0;
         R(short_factors)(&t, hi, lo);
         for (int v = 0; v < TILE; v += LANES) {
             const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
