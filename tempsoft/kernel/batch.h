@@ -181,7 +181,7 @@ static void R(softmax)(const ts_rows *rows, double *scratch) {
 
 static void R(log_softmax)(const ts_rows *rows, double *scratch) {
     R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch,
-                    (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), NULL});
+                    (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), R(log_softmax_rows)});
 }
 
 static void R(logsumexp)(const ts_rows *rows, double *scratch) {

@@ -164,9 +164,9 @@ static inline REAL R(lowest_of)(const tempering *k, double exponent) {
 }
 
 static inline R(scale) R(scale_of)(const tempering *k, double exponent, double max) {
-    REAL a_hi = (REAL)k->log2_e.hi, a_lo = (REAL)((k->log2_e.hi - a_hi) + k->log2_e.lo);
+    const R(split) a = R(split_of)(k->log2_e);
     return (R(scale)){
-        V(set1)(a_hi), V(set1)(a_lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest_of)(k, exponent)), max, k};
+        V(set1)(a.hi), V(set1)(a.lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest_of)(k, exponent)), max, k};
 }
 
 /* Whether a block of this largest is too far above c: what R(exp_block) says of it. */

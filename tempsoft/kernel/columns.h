@@ -6,7 +6,6 @@
  * anything is written, and its rows are taken one by one.
  */
 
-#define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* columns */
 #define TILE_VECTORS (TILE / LANES)
 
 typedef struct {
@@ -74,23 +73,6 @@ static int R(tile_max)(R(tile) * t) {
         }
     }
     return n_fast == TILE;
-}
-
-/* Doubles from REALs, and back. */
-static inline vd R(wide)(const REAL *p) {
-#if TS_REAL == 32
-    return vd_load_floats(p);
-#else
-    return vd_load(p);
-#endif
-}
-
-static inline VR R(narrow)(const vd *parts) {
-#if TS_REAL == 32
-    return vf_from_vd(parts);
-#else
-    return parts[0];
-#endif
 }
 
 /* n vectors of logits to exponentials, one category after another, `step` numbers apart. */
@@ -202,9 +184,9 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
 static void R(tile_factors)(R(tile) * t, R(scratch) * s) {
     if (t->n_blocks == 1) { /* what plan_column and split_factor come to, for all columns at once */
         for (int c = 0; c < TILE; c++) {
-            dd f = dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]});
-            t->factor_hi[c] = (REAL)f.hi;
-            t->factor_lo[c] = (REAL)((f.hi - t->factor_hi[c]) + f.lo);
+            const R(split) f = R(split_of)(dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]}));
+            t->factor_hi[c] = f.hi;
+            t->factor_lo[c] = f.lo;
             t->factor_down[c] = 1;
         }
         return;
@@ -238,42 +220,41 @@ static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
     return 1;
 }
 
-static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
+/* The sums of every column; 0 if the tile is to be declined. */
+static int R(tile_plans)(R(tile) * t, R(plans) * plans, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
         R(tile_exp)(t, b, 0, s);
+    plans->k = &t->k;
+    plans->k_step = 0;
     for (int c = 0; c < TILE; c++) {
-        ts_plan plan = R(plan_column)(t, c, s);
-        ((REAL *)t->out)[c] = R(logsumexp_of)(&plan, NULL, NULL);
+        const ts_plan plan = R(plan_column)(t, c, s);
+        plans->max[c] = (REAL)plan.max;
+        plans->exponent[c] = plan.exponent;
+        plans->sum_hi[c] = plan.sum_hi;
+        plans->sum_lo[c] = plan.sum_lo;
     }
     return 1;
 }
 
-static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
-    if (!R(tile_max)(t))
+static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
+    R(plans) plans;
+    if (!R(tile_plans)(t, &plans, s))
         return 0;
-    for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 0, s);
-    REAL numbers[4][TILE];
-    for (int c = 0; c < TILE; c++) {
-        REAL split[4];
-        dd above_max;
-        ts_plan plan = R(plan_column)(t, c, s);
-        if (!R(split_log_scale)(&plan, split, &above_max))
-            return 0;
-        for (int i = 0; i < 4; i++)
-            numbers[i][c] = split[i];
-    }
+    for (int c = 0; c < TILE; c += LANES)
+        R(logsumexp_of_rows)(&plans, c, (REAL *)t->out + c);
+    return 1;
+}
+
+static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
+    R(plans) plans;
+    R(log_scales) scales;
+    if (!R(tile_plans)(t, &plans, s) || !R(log_scales_of)(&plans, &scales))
+        return 0;
     for (intptr_t i = 0; i < t->n; i++)
         for (int v = 0; v < TILE_VECTORS; v++) {
-            const int at = v * LANES;
-            R(log_scale)
-            scale = {.fast = 1,
-                     .inverse_hi = V(load)(numbers[0] + at),
-                     .inverse_lo = V(load)(numbers[1] + at),
-                     .minus_offset_hi = V(load)(numbers[2] + at),
-                     .minus_offset_lo = V(load)(numbers[3] + at)};
+            const R(log_scale) scale = R(log_scale_at)(&scales, v * LANES);
             V(store)(R(out_at)(t, i, v), R(log_probability)(R(at)(t, i, v), &scale));
         }
     return 1;

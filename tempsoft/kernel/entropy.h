@@ -33,8 +33,7 @@ static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     if (plan.kind == TS_UNIFORM) {
         entropy = dd_log((dd){(double)plan.n_kept, 0.0}).hi;
     } else if (plan.kind == TS_ORDINARY) {
-        dd whole, above_max;
-        R(log_sums)(&plan, &whole, &above_max);
+        const double above_max = vd_lane_0(R(log_sums_of_row)(&plan).above_max.hi);
         double sum = 0;
         for (intptr_t b = 0; b < plan.n_blocks; b++) {
             if (!R(counts)(&plan, b))
@@ -44,7 +43,7 @@ static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
             const REAL *x = R(read)(row, b, length, s->block);
             sum += down_by(R(sum_of_depths)(&plan, e, x, length, e), R(depth)(&plan, b));
         }
-        entropy = above_max.hi + sum / plan.sum_hi;
+        entropy = above_max + sum / plan.sum_hi;
     }
     *(REAL *)out->data = (REAL)entropy;
 }

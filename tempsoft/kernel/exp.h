@@ -13,6 +13,43 @@
  *          by it. tests/test_accuracy.py and tests/adversarial hold what follows from this to 3 ulp.
  */
 
+/* Doubles from REALs, and back. */
+static inline vd R(wide)(const REAL *p) {
+#if TS_REAL == 32
+    return vd_load_floats(p);
+#else
+    return vd_load(p);
+#endif
+}
+
+static inline VR R(narrow)(const vd *parts) {
+#if TS_REAL == 32
+    return vf_from_vd(parts);
+#else
+    return parts[0];
+#endif
+}
+
+/* Lanes part * VD_LANES ... of x as doubles. */
+static inline vd R(part)(VR x, int part) {
+#if TS_REAL == 32
+    return vf_part_to_vd(x, part);
+#else
+    (void)part;
+    return x;
+#endif
+}
+
+/* A number as the sum of two REALs, as far as they reach. */
+typedef struct {
+    REAL hi, lo;
+} R(split);
+
+static inline R(split) R(split_of)(dd x) {
+    const REAL hi = (REAL)x.hi;
+    return (R(split)){hi, (REAL)((x.hi - hi) + x.lo)};
+}
+
 /* What the exponentials of a block have in common. */
 typedef struct {
     VR a_hi, a_lo, round_less_c, lowest; /* fast; of weights, the factor is a_hi a_lo */
@@ -74,10 +111,6 @@ TS_INLINE void R(exp_weighed)(VR *x, int n, const R(scale) * s, R(seen) * seen) 
 }
 
 #if TS_REAL == 64
-typedef struct {
-    vd hi, lo;
-} vd_pair;
-
 /* (x - max) down up, exactly but for what `down` takes from numbers that do not count beside T. */
 static inline vd_pair scaled_difference(vd x, double max, const tempering *k) {
     vd a = vd_mul(x, vd_set1(k->down)), b = vd_set1(max * -k->down);

@@ -1,4 +1,4 @@
-/* The natural logarithm of a sum of exponentials, hi + lo to about 2^-62.
+/* The natural logarithm of sums of exponentials, hi + lo to about 2^-62, a sum in each lane.
  *
  * s = 2^k z, z in [0.70, 1.42); log z = 2 w + w^3 q(w^2) with w = (z - 1) / (z + 1), |w| <= 0.1716. The quotient is
  * kept to twice the precision, the rest is below 2^-8 and needs a double only. Argument: finite, normal, positive.
@@ -6,36 +6,47 @@
 #ifndef TEMPSOFT_LOG_H
 #define TEMPSOFT_LOG_H
 
-#include <stdint.h>
-#include <string.h>
-
 #include "tempering.h"
 
-static inline dd dd_log(dd s) {
-    uint64_t bits;
-    memcpy(&bits, &s.hi, sizeof bits);
-    uint64_t from_half_root = bits - 0x3fe6a09e667f3bcdull; /* sqrt(1/2) */
-    int k = (int)((int64_t)from_half_root >> 52);
-    bits -= (uint64_t)(int64_t)k << 52;
-    double z;
-    memcpy(&z, &bits, sizeof z);
-    uint64_t unit_bits = (uint64_t)(1023 - k) << 52;
-    double unit; /* 2^-k */
-    memcpy(&unit, &unit_bits, sizeof unit);
+typedef struct {
+    vd hi, lo;
+} vd_pair;
 
-    double z_lo = s.lo * unit, above = z - 1.0;
-    dd below = dd_two_sum(z, 1.0);
-    below.lo += z_lo;
-    double w = above / below.hi;
-    double w_lo = (fma(-w, below.hi, above) - w * below.lo + z_lo) / below.hi;
-    const double square = w * w, *c = LOG_Q;
-    double q = fma(c[8], square, c[7]);
-    q = fma(fma(fma(q, square, c[6]), square, c[5]), square, c[4]); /* no loop: a compiler leaves it one */
-    q = fma(fma(fma(fma(q, square, c[3]), square, c[2]), square, c[1]), square, c[0]);
-    double n = (double)k;
-    dd twos = dd_two_sum(n * LOG_2_HI, 2.0 * w);
-    double twos_lo = fma(n, LOG_2_HI, -(n * LOG_2_HI)) + n * LOG_2_LO;
-    return dd_two_sum(twos.hi, twos.lo + (twos_lo + (2.0 * w_lo + square * w * q)));
+/* dd_two_sum and dd_add, lane by lane. */
+static inline vd_pair vd_two_sum(vd a, vd b) {
+    const vd sum = vd_add(a, b), other = vd_sub(sum, a);
+    return (vd_pair){sum, vd_add(vd_sub(a, vd_sub(sum, other)), vd_sub(b, other))};
 }
+
+static inline vd_pair vd_pair_add(vd_pair a, vd_pair b) {
+    const vd_pair sum = vd_two_sum(a.hi, b.hi);
+    return vd_two_sum(sum.hi, vd_add(sum.lo, vd_add(a.lo, b.lo)));
+}
+
+/* a - q b, exact where q is a / b rounded. */
+static inline vd vd_remainder(vd a, vd q, vd b) { return vd_sub(vd_set1(0), vd_fms(q, b, a)); }
+
+static inline vd_pair vd_log(vd_pair s) {
+    const vd one = vd_set1(1), two = vd_set1(2), log_2 = vd_set1(LOG_2_HI);
+    const vd n = vd_power(s.hi), unit = vd_times_two_to(one, vd_sub(vd_set1(0x1.8p52), n)); /* 2^-n */
+    const vd z = vd_mul(s.hi, unit), z_lo = vd_mul(s.lo, unit), above = vd_sub(z, one);
+    vd_pair below = vd_two_sum(z, one);
+    below.lo = vd_add(below.lo, z_lo);
+    const vd w = vd_div(above, below.hi);
+    const vd rest = vd_add(vd_sub(vd_remainder(above, w, below.hi), vd_mul(w, below.lo)), z_lo);
+    const vd w_lo = vd_div(rest, below.hi), square = vd_mul(w, w);
+    vd q = vd_set1(LOG_Q[8]);
+    for (int power = 7; power >= 0; power--)
+        q = vd_fma(q, square, vd_set1(LOG_Q[power]));
+    const vd n_log_2 = vd_mul(n, log_2), n_log_2_lo = vd_add(vd_fms(n, log_2, n_log_2), vd_mul(n, vd_set1(LOG_2_LO)));
+    const vd_pair twos = vd_two_sum(n_log_2, vd_mul(two, w));
+    const vd small = vd_add(vd_mul(two, w_lo), vd_mul(vd_mul(square, w), q));
+    return vd_two_sum(twos.hi, vd_add(twos.lo, vd_add(n_log_2_lo, small)));
+}
+
+/* One logarithm. */
+static inline dd dd_of_lane_0(vd_pair x) { return (dd){vd_lane_0(x.hi), vd_lane_0(x.lo)}; }
+
+static inline dd dd_log(dd s) { return dd_of_lane_0(vd_log((vd_pair){vd_set1(s.hi), vd_set1(s.lo)})); }
 
 #endif

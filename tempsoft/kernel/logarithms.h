@@ -5,10 +5,26 @@
  * pairs, for large offsets and extreme temperatures. -inf stays -inf, and nothing is above 0.
  */
 
-/* log sum exp(x / T), of an ordinary row, and the same less max / T. The second number of the first is meaningless
- * where the first is infinite. The sum is taken relative to the largest exponential as it was computed, so that their
- * common error cancels: a row of one category has 0, and a peaked row no less than it should. */
-static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
+#if TS_REAL == 64 /* used by both */
+typedef struct {
+    vd_pair whole, above_max; /* log sum exp(x / T), and the same less max / T */
+} log_sums;
+
+/* From the largest exponential as it was computed, so that its error and that of the sum cancel: a row of one category
+ * has 0, and a peaked row no less than it should. whole.lo is meaningless where whole.hi is infinite. */
+static inline log_sums log_sums_of(vd largest, vd_pair sum, vd max, vd temperature) {
+    const vd q = vd_div(sum.hi, largest), rest = vd_add(vd_remainder(sum.hi, q, largest), sum.lo);
+    const vd m = vd_div(max, temperature);
+    const vd_pair scaled_max = {m, vd_div(vd_remainder(max, m, temperature), temperature)};
+    log_sums log;
+    log.above_max = vd_log((vd_pair){q, vd_div(rest, largest)});
+    log.whole = vd_pair_add(scaled_max, log.above_max);
+    return log;
+}
+#endif
+
+/* Of an ordinary row, in every lane. */
+static log_sums R(log_sums_of_row)(const ts_plan *plan) {
     VR e = V(set1)((REAL)plan->max);
     R(seen) unused = R(nothing_seen)();
     const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
@@ -16,9 +32,57 @@ static void R(log_sums)(const ts_plan *plan, dd *whole, dd *above_max) {
         R(exp_careful)(&e, 1, &scale, &unused);
     else
         R(exp_fast)(&e, 1, &scale, &unused);
-    const double largest = (double)V(largest)(e), q = plan->sum_hi / largest;
-    *above_max = dd_log((dd){q, (fma(-q, largest, plan->sum_hi) + plan->sum_lo) / largest});
-    *whole = dd_add(dd_quotient(plan->max, 0.0, plan->k->temperature), *above_max);
+    return log_sums_of(vd_set1((double)V(largest)(e)), (vd_pair){vd_set1(plan->sum_hi), vd_set1(plan->sum_lo)},
+                       vd_set1(plan->max), vd_set1(plan->k->temperature));
+}
+
+#define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* rows that are worked on together, at most */
+
+/* What logarithms need of the plans of so many rows, all of the fast formula. */
+typedef struct {
+    const tempering *k;
+    intptr_t k_step; /* from row to row: 0 or 1 */
+    REAL max[TILE];
+    double exponent[TILE], sum_hi[TILE], sum_lo[TILE];
+} R(plans);
+
+/* Of LANES rows from `first` on, a lane each. */
+static void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, log_sums log[LANES / VD_LANES]) {
+    REAL a_hi[LANES], a_lo[LANES], round_less_c[LANES], lowest[LANES];
+    double temperature[LANES];
+    for (int i = 0; i < LANES; i++) {
+        const tempering *k = p->k + (first + i) * p->k_step;
+        const R(split) a = R(split_of)(k->log2_e);
+        a_hi[i] = a.hi;
+        a_lo[i] = a.lo;
+        round_less_c[i] = (REAL)(ROUND - p->exponent[first + i]);
+        lowest[i] = R(lowest_of)(k, p->exponent[first + i]);
+        temperature[i] = k->temperature;
+    }
+    const R(scale) scale = {V(load)(a_hi), V(load)(a_lo), V(load)(round_less_c), V(load)(lowest), 0, NULL};
+    const VR max = V(load)(p->max + first);
+    R(seen) unused = R(nothing_seen)();
+    VR e = max;
+    R(exp_fast)(&e, 1, &scale, &unused);
+    for (int part = 0; part < LANES / VD_LANES; part++) {
+        const intptr_t at = first + part * VD_LANES;
+        vd_pair sum = {vd_load(p->sum_hi + at), vd_load(p->sum_lo + at)};
+#if TS_REAL == 64 /* see set_sum */
+        const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
+        sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
+#endif
+        log[part] = log_sums_of(R(part)(e, part), sum, R(part)(max, part), vd_load(temperature + part * VD_LANES));
+    }
+}
+
+/* logsumexp of those rows. */
+static void R(logsumexp_of_rows)(const R(plans) * p, intptr_t first, REAL to[LANES]) {
+    log_sums log[LANES / VD_LANES];
+    vd hi[LANES / VD_LANES];
+    R(log_sums_of_rows)(p, first, log);
+    for (int part = 0; part < LANES / VD_LANES; part++)
+        hi[part] = log[part].whole.hi;
+    V(store)(to, R(narrow)(hi));
 }
 
 static REAL R(logsumexp_of)(ts_plan *plan, const R(source) * row, REAL *buffer) {
@@ -28,9 +92,7 @@ static REAL R(logsumexp_of)(ts_plan *plan, const R(source) * row, REAL *buffer) 
         return (REAL)plan->max;
     if (plan->kind == TS_ORDINARY) {
         const double scaled = plan->max / plan->k->temperature;
-        dd whole, above_max;
-        R(log_sums)(plan, &whole, &above_max);
-        return (REAL)(isinf(scaled) ? scaled : whole.hi);
+        return (REAL)(isinf(scaled) ? scaled : vd_lane_0(R(log_sums_of_row)(plan).whole.hi));
     }
     if (plan->k->temperature == 0) {
         if (plan->max != 0)
@@ -49,25 +111,75 @@ typedef struct {
     tempering k;
 } R(log_scale);
 
-/* out = 1 / T and -log sum exp(x / T), two numbers each; 0 if the fast formula does not hold. */
-static int R(split_log_scale)(const ts_plan *plan, REAL out[4], dd *above_max) {
-    const dd inverse = plan->k->inverse;
-    dd offset;
-    R(log_sums)(plan, &offset, above_max);
-    out[0] = (REAL)inverse.hi;
-    out[1] = (REAL)((inverse.hi - out[0]) + inverse.lo);
-    out[2] = (REAL)-offset.hi;
-    out[3] = (REAL) - ((offset.hi + out[2]) + offset.lo);
-    return plan->k->temperature >= COLDEST_LOG && plan->k->temperature <= LARGEST_TEMPERATURE &&
-           fabs(offset.hi) < LARGEST_OFFSET;
+/* Whether the fast formula holds. */
+static inline int R(is_log_fast)(double temperature, double offset) {
+    return temperature >= COLDEST_LOG && temperature <= LARGEST_TEMPERATURE && fabs(offset) < LARGEST_OFFSET;
 }
 
 static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
-    REAL split[4];
-    dd above_max;
-    const int fast = R(split_log_scale)(plan, split, &above_max);
-    return (R(log_scale)){fast,      V(set1)(split[0]), V(set1)(split[1]), V(set1)(split[2]), V(set1)(split[3]),
-                          plan->max, above_max,         *plan->k};
+    const log_sums log = R(log_sums_of_row)(plan);
+    const dd whole = dd_of_lane_0(log.whole);
+    const R(split) inverse = R(split_of)(plan->k->inverse), minus_offset = R(split_of)((dd){-whole.hi, -whole.lo});
+    return (R(log_scale)){R(is_log_fast)(plan->k->temperature, whole.hi),
+                          V(set1)(inverse.hi),
+                          V(set1)(inverse.lo),
+                          V(set1)(minus_offset.hi),
+                          V(set1)(minus_offset.lo),
+                          plan->max,
+                          dd_of_lane_0(log.above_max),
+                          *plan->k};
+}
+
+/* The offsets of those rows, and of which the fast formula does not hold. */
+static void R(log_offsets_of_rows)(const R(plans) * p, intptr_t first, REAL *minus_hi, REAL *minus_lo, int *is_fast) {
+    log_sums log[LANES / VD_LANES];
+    double hi[LANES], lo[LANES];
+    R(log_sums_of_rows)(p, first, log);
+    for (int part = 0; part < LANES / VD_LANES; part++) {
+        vd_store(hi + part * VD_LANES, log[part].whole.hi);
+        vd_store(lo + part * VD_LANES, log[part].whole.lo);
+    }
+    for (int i = 0; i < LANES; i++) {
+        const R(split) minus = R(split_of)((dd){-hi[i], -lo[i]});
+        is_fast[i] &= R(is_log_fast)(p->k[(first + i) * p->k_step].temperature, hi[i]);
+        minus_hi[i] = minus.hi;
+        minus_lo[i] = minus.lo;
+    }
+}
+
+TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, VR minus_offset_lo) {
+    R(log_scale) scale;
+    scale.fast = 1;
+    scale.inverse_hi = V(set1)(inverse.hi);
+    scale.inverse_lo = V(set1)(inverse.lo);
+    scale.minus_offset_hi = minus_offset_hi;
+    scale.minus_offset_lo = minus_offset_lo;
+    return scale;
+}
+
+/* The same of a tile of rows of one temperature, a lane each. */
+typedef struct {
+    R(split) inverse;
+    REAL minus_offset_hi[TILE], minus_offset_lo[TILE];
+} R(log_scales);
+
+/* 0 if the fast formula does not hold for one of them. */
+static int R(log_scales_of)(const R(plans) * p, R(log_scales) * scales) {
+    int are_fast = 1;
+    scales->inverse = R(split_of)(p->k->inverse);
+    for (int first = 0; first < TILE; first += LANES) {
+        int is_fast[LANES];
+        for (int i = 0; i < LANES; i++)
+            is_fast[i] = 1;
+        R(log_offsets_of_rows)(p, first, scales->minus_offset_hi + first, scales->minus_offset_lo + first, is_fast);
+        for (int i = 0; i < LANES; i++)
+            are_fast &= is_fast[i];
+    }
+    return are_fast;
+}
+
+TS_INLINE R(log_scale) R(log_scale_at)(const R(log_scales) * s, intptr_t at) {
+    return R(fast_log_scale)(s->inverse, V(load)(s->minus_offset_hi + at), V(load)(s->minus_offset_lo + at));
 }
 
 /* (x - max) / T - (log sum exp(x / T) - max / T). */
@@ -81,7 +193,7 @@ static inline vd R(log_careful)(vd x, const R(log_scale) * s) {
 static inline VR R(log_probability)(VR x, const R(log_scale) * s) {
     if (s->fast) {
         VR y = V(add)(V(fma)(x, s->inverse_hi, s->minus_offset_hi), V(fma)(x, s->inverse_lo, s->minus_offset_lo));
-        y = V(select_ge)(y, V(set1)(0), V(set1)(0), y); /* a rounding error above 0 */
+        y = V(min)(y, V(set1)(0)); /* a rounding error above 0 */
         return V(select_ge)(x, V(set1)(-REAL_MAX), y, V(set1)((REAL)-INFINITY));
     }
 #if TS_REAL == 32

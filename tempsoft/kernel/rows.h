@@ -87,15 +87,37 @@ TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts
     return R(sum_total)(&sum);
 }
 
-/* c of a row, and whether it may be for the fast formula. */
-TS_INLINE int R(begins_fast)(const char *x, intptr_t n, ts_type type, const tempering *k, double *c) {
-    REAL buffer[TS_GROUP];
-    const ts_vector numbers = {(char *)x, R(size_of)(type), type};
-    const intptr_t n_first = n < TS_GROUP ? n : TS_GROUP;
-    if (!R(is_moderate)(k))
-        return 0;
-    *c = R(first_exponent)(R(load)(&numbers, 0, n_first, buffer), n_first, k);
-    return fabs(*c) < LARGEST_EXPONENT;
+/* What the exponentials of a row are made with, if the fast formula may hold for it: found while the row before is worked
+ * on, as it is a chain of its own. A NaN is left to be seen among the exponentials. */
+typedef struct {
+    R(scale) scale;
+    double c;
+    int is_fast;
+} R(beginning);
+
+TS_INLINE R(beginning) R(begin)(const ts_rows *rows, intptr_t i, ts_type type, R(scratch) * s) {
+    const char *x = rows->logits.data + rows->logits_step * i;
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, i));
+    const intptr_t n = rows->n_categories < TS_GROUP ? rows->n_categories : TS_GROUP;
+    VR max[TS_GROUP / LANES];
+    if (n == TS_GROUP) {
+        for (int v = 0; v < TS_GROUP / LANES; v++)
+            max[v] = R(load_typed)(x, v * LANES, type);
+    } else {
+        REAL buffer[TS_GROUP];
+        const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+        const REAL *first = R(load)(&numbers, 0, n, buffer);
+        for (int v = 0; v < TS_GROUP / LANES; v++)
+            max[v] = V(load_up_to)(first + v * LANES, n - v * LANES, V(set1)((REAL)-INFINITY));
+    }
+    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
+        for (int v = 0; v < width; v++)
+            max[v] = V(max)(max[v], max[v + width]);
+    R(beginning) b;
+    b.c = R(exponent_of)((double)V(largest)(max[0]), k);
+    b.is_fast = R(is_moderate)(k) && fabs(b.c) < LARGEST_EXPONENT;
+    b.scale = R(scale_of)(k, b.c, 0);
+    return b;
 }
 
 TS_INLINE void R(softmax_rows_of)(const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
@@ -104,30 +126,29 @@ TS_INLINE void R(softmax_rows_of)(const ts_rows *rows, ts_type type, int past_ca
     ts_vector out = rows->out;
     ts_knobs knobs = {0, 0, 1, 0, 0};
     R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0};
+    R(beginning) next = R(begin)(rows, 0, type, s);
     int is_waiting = 0;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
         const char *x = rows->logits.data + rows->logits_step * i;
         REAL *const e = i & 1 ? s->block : s->weights;
-        const tempering *k = R(tempering_for)(s, temperature_of(rows, i));
+        const R(beginning) this = next;
         R(seen) seen = R(nothing_seen)();
-        double c;
+        int is_fast = this.is_fast;
         dd sum;
-        int is_fast = R(begins_fast)(x, n, type, k, &c);
+        if (i + 1 < rows->n_rows)
+            next = R(begin)(rows, i + 1, type, s);
         if (is_fast) {
-            const R(scale) scale = R(scale_of)(k, c, 0);
             if (is_waiting)
-                sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, &waiting, past_cache);
+                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, &waiting, past_cache);
             else
-                sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, NULL, past_cache);
+                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, NULL, past_cache);
             is_waiting = 0;
             is_fast = !R(exceeded)(&seen);
         }
         out.data = rows->out.data + rows->out_step * i;
         if (is_fast) {
-            const dd inverse = dd_inverse(sum);
-            const REAL hi = (REAL)inverse.hi, lo = (REAL)((inverse.hi - hi) + inverse.lo);
             const intptr_t head = R(before_line)((REAL *)out.data);
-            waiting = (R(undivided)){e, out.data, {V(set1)(hi), V(set1)(lo), 0}, head < n ? head : n};
+            waiting = (R(undivided)){e, out.data, R(factor_of_short)(sum), head < n ? head : n};
             is_waiting = 1;
             continue;
         }
@@ -156,54 +177,96 @@ static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
 #endif
 }
 
-TS_INLINE void R(logsumexp_rows_of)(const ts_rows *rows, ts_type type, R(scratch) * s) {
+/* The sums of rows first ... end, and which of them are of the fast formula. */
+TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t end, ts_type type, R(plans) * plans,
+                                tempering *k, int *is_fast, R(scratch) * s) {
+    R(beginning) next = R(begin)(rows, first, type, s);
+    k[0] = s->k;
+    plans->k = k;
+    plans->k_step = rows->temperature_step != 0;
+    for (intptr_t i = 0; first + i < end; i++) {
+        const R(beginning) this = next;
+        R(seen) seen = R(nothing_seen)();
+        dd sum = {1, 0};
+        if (first + i + 1 < end) {
+            next = R(begin)(rows, first + i + 1, type, s);
+            if (plans->k_step)
+                k[i + 1] = s->k;
+        }
+        is_fast[i] = this.is_fast;
+        if (is_fast[i]) {
+            const char *x = rows->logits.data + rows->logits_step * (first + i);
+            sum = R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &this.scale, &seen, s->weights, NULL, 0);
+            is_fast[i] = !R(exceeded)(&seen);
+        }
+        plans->max[i] = V(largest)(seen.x);
+        plans->exponent[i] = this.c;
+        plans->sum_hi[i] = sum.hi;
+        plans->sum_lo[i] = sum.lo;
+    }
+}
+
+/* log_softmax of a row, from its logits again. */
+TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const R(log_scale) * scale, char *out) {
+    intptr_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        R(store_typed)(out, i, type, R(log_probability)(R(load_typed)(x, i, type), scale));
+    if (i < n) {
+        const ts_vector from = {(char *)x, R(size_of)(type), type}, to = {out, R(size_of)(type), type};
+        REAL buffer[LANES];
+        const VR last = V(load_up_to)(R(load)(&from, i, n - i, buffer), n - i, V(set1)(0));
+        REAL *const place = R(place)(&to, i, buffer);
+        V(store_up_to)(place, n - i, R(log_probability)(last, scale));
+        R(store)(&to, i, n - i, place);
+    }
+}
+
+/* logsumexp, or log_softmax if `whole`. */
+TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole, R(scratch) * s) {
     const intptr_t n = rows->n_categories;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     ts_knobs knobs = {0, 0, 1, 0, 0};
+    R(plans) plans = {.k_step = 0};
+    tempering k[LOGS_TOGETHER];
     for (intptr_t first = 0; first < rows->n_rows; first += LOGS_TOGETHER) {
-        const intptr_t end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows - first : LOGS_TOGETHER;
-        double max[LOGS_TOGETHER], exponent[LOGS_TOGETHER];
-        tempering temperings[LOGS_TOGETHER];
-        dd sum[LOGS_TOGETHER];
+        const intptr_t end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows : first + LOGS_TOGETHER;
         int is_fast[LOGS_TOGETHER];
-        for (intptr_t i = 0; i < end; i++) {
-            const char *x = rows->logits.data + rows->logits_step * (first + i);
-            const tempering *k = R(tempering_for)(s, temperature_of(rows, first + i));
-            R(seen) seen = R(nothing_seen)();
-            if (rows->temperature_step || i == 0)
-                temperings[i] = *k;
-            is_fast[i] = R(begins_fast)(x, n, type, k, &exponent[i]);
-            if (!is_fast[i])
-                continue;
-            const R(scale) scale = R(scale_of)(k, exponent[i], 0);
-            sum[i] = R(exp_beside)(R(exp_fast_max), x, n, type, &scale, &seen, s->weights, NULL, 0);
-            is_fast[i] = !R(exceeded)(&seen);
-            max[i] = (double)V(largest)(seen.x);
-        }
-        for (intptr_t i = 0; i < end; i++) {
+        REAL result[LOGS_TOGETHER], low[LOGS_TOGETHER]; /* or the offset in two numbers */
+        R(plans_of_rows)(rows, first, end, type, &plans, k, is_fast, s);
+        for (intptr_t i = 0; first + i < end; i += LANES)
+            if (whole)
+                R(log_offsets_of_rows)(&plans, i, result + i, low + i, is_fast + i);
+            else
+                R(logsumexp_of_rows)(&plans, i, result + i);
+        for (intptr_t i = 0; first + i < end; i++) {
+            char *const x = rows->logits.data + rows->logits_step * (first + i);
             out.data = rows->out.data + rows->out_step * (first + i);
-            if (is_fast[i]) {
-                ts_plan plan = {.kind = TS_ORDINARY, .formula = TS_FAST, .max = max[i], .exponent = exponent[i]};
-                plan.k = &temperings[rows->temperature_step ? i : 0];
-                R(set_sum)(&plan, sum[i]);
-                *(REAL *)out.data = R(logsumexp_of)(&plan, NULL, NULL);
-                continue;
+            if (is_fast[i] && whole) {
+                const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
+                const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
+                R(log_softmax_of)(x, n, type, &scale, out.data);
+            } else if (is_fast[i]) {
+                *(REAL *)out.data = result[i];
+            } else {
+                row.numbers.data = x;
+                knobs.temperature = temperature_of(rows, first + i);
+                (whole ? R(log_softmax_row) : R(logsumexp_row))(&row, n, &knobs, &out, s);
             }
-            row.numbers.data = rows->logits.data + rows->logits_step * (first + i);
-            knobs.temperature = temperature_of(rows, first + i);
-            R(logsumexp_row)(&row, n, &knobs, &out, s);
         }
     }
 }
 
-static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) {
+TS_INLINE void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {
     if (R(is_plain)(&rows->logits))
-        R(logsumexp_rows_of)(rows, PLAIN, s);
+        R(logarithm_rows_of)(rows, PLAIN, whole, s);
 #if TS_REAL == 32
     else if (rows->logits.type == TS_F16)
-        R(logsumexp_rows_of)(rows, TS_F16, s);
+        R(logarithm_rows_of)(rows, TS_F16, whole, s);
     else
-        R(logsumexp_rows_of)(rows, TS_BF16, s);
+        R(logarithm_rows_of)(rows, TS_BF16, whole, s);
 #endif
 }
+
+static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(rows, 0, s); }
+static void R(log_softmax_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(rows, 1, s); }

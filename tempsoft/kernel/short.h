@@ -9,10 +9,7 @@
 typedef struct {
     REAL *e;    /* [category][row], first the logits or weights */
     intptr_t n; /* categories */
-    const tempering *k;
-    REAL max[TILE];
-    double exponent[TILE], sum_hi[TILE], sum_lo[TILE];
-    R(sum) sums[16]; /* of 16 rows, an accumulator each */
+    R(plans) plans;
 } R(short_tile);
 
 /* LANES rows at p, n categories of them, into `tile`, while the same of the next tile are fetched; and back. */
@@ -77,18 +74,18 @@ static int R(short_max)(R(short_tile) * t) {
             max = V(max)(x, max);
             sum = V(add)(sum, x);
         }
-        V(store)(t->max + v, max);
+        V(store)(t->plans.max + v, max);
         is_bad = v_mask_or(is_bad, V(is_nan)(sum)); /* see block_max */
         /* what is above the first group by this much may exceed its c */
-        const VR reach = V(set1)((REAL)((HEADROOM - 2) * LOG_2_HI * t->k->temperature));
+        const VR reach = V(set1)((REAL)((HEADROOM - 2) * LOG_2_HI * t->plans.k->temperature));
         is_bad = v_mask_or(is_bad, V(not_le)(max, V(add)(first, reach)));
         REAL firsts[LANES];
         V(store)(firsts, first);
         for (int i = 0; i < LANES; i += VD_LANES) {
-            const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(firsts + i), vd_set1(t->k->log2_e.hi));
+            const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(firsts + i), vd_set1(t->plans.k->log2_e.hi));
             is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
             is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
-            vd_store(t->exponent + v + i, vd_sub(vd_add(c, to_even), to_even));
+            vd_store(t->plans.exponent + v + i, vd_sub(vd_add(c, to_even), to_even));
         }
     }
     return !v_mask_any(is_bad);
@@ -96,13 +93,13 @@ static int R(short_max)(R(short_tile) * t) {
 
 /* Logits to exponentials. */
 static void R(short_exp)(R(short_tile) * t) {
-    R(scale) scale = R(scale_of)(t->k, 0, 0);
+    R(scale) scale = R(scale_of)(t->plans.k, 0, 0);
     R(seen) seen = R(nothing_seen)();
-    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * t->k->temperature);
+    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * t->plans.k->temperature);
     for (int v = 0; v < TILE; v += LANES) {
         vd parts[2][LANES / VD_LANES];
         for (int i = 0; i < LANES / VD_LANES; i++) {
-            const vd c = vd_load(t->exponent + v + i * VD_LANES);
+            const vd c = vd_load(t->plans.exponent + v + i * VD_LANES);
             parts[0][i] = vd_sub(round, c);
             parts[1][i] = vd_mul(vd_add(c, below), to_logits);
         }
@@ -115,28 +112,17 @@ static void R(short_exp)(R(short_tile) * t) {
 /* The sums of exponentials. */
 static void R(short_sums)(R(short_tile) * t) {
     for (int c = 0; c < TILE; c += 16) {
+        R(sum) sums[16]; /* of 16 rows, an accumulator each */
         for (int j = 0; j < 16; j++)
-            t->sums[j] = R(sum_zero)();
+            sums[j] = R(sum_zero)();
         for (intptr_t i = 0; i < t->n; i += TS_GROUP)
-            R(sum_lanes)(t->sums, t->e + i * TILE + c, TILE, t->n - i < TS_GROUP ? t->n - i : TS_GROUP);
-        const R(sum) total = R(sum_across)(t->sums);
+            R(sum_lanes)(sums, t->e + i * TILE + c, TILE, t->n - i < TS_GROUP ? t->n - i : TS_GROUP);
+        const R(sum) total = R(sum_across)(sums);
         for (int part = 0; part < PARTS; part++) {
-            vd_store(t->sum_hi + c + part * VD_LANES, total.hi[part]);
-            vd_store(t->sum_lo + c + part * VD_LANES, R(sum_low)(&total, part));
+            vd_store(t->plans.sum_hi + c + part * VD_LANES, total.hi[part]);
+            vd_store(t->plans.sum_lo + c + part * VD_LANES, R(sum_low)(&total, part));
         }
     }
-}
-
-/* What logarithms need of the plan of row c. */
-static inline ts_plan R(plan_of_short)(const R(short_tile) * t, int c) {
-    ts_plan plan;
-    plan.kind = TS_ORDINARY;
-    plan.formula = TS_FAST;
-    plan.k = t->k;
-    plan.max = (double)t->max[c];
-    plan.exponent = t->exponent[c];
-    R(set_sum)(&plan, (dd){t->sum_hi[c], t->sum_lo[c]});
-    return plan;
 }
 
 /* 1 / sum of each row, as hi + lo: dd_inverse for many. */
@@ -145,7 +131,7 @@ static void R(short_factors)(const R(short_tile) * t, REAL *hi, REAL *lo) {
     for (int c = 0; c < TILE; c += LANES) {
         vd parts[2][LANES / VD_LANES];
         for (int i = 0; i < LANES / VD_LANES; i++) {
-            const vd sum = vd_load(t->sum_hi + c + i * VD_LANES), sum_lo = vd_load(t->sum_lo + c + i * VD_LANES);
+            const vd sum = vd_load(t->plans.sum_hi + c + i * VD_LANES), sum_lo = vd_load(t->plans.sum_lo + c + i * VD_LANES);
             const vd inverse = vd_div(one, sum), error = vd_fms(inverse, sum, one);
             parts[0][i] = inverse;
             parts[1][i] = vd_mul(vd_sub(vd_sub(vd_set1(0), error), vd_mul(inverse, sum_lo)), inverse);
@@ -163,8 +149,9 @@ static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first,
     for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
         if (temperature_of(rows, first + c) != temperature)
             return 0;
-    t->k = R(tempering_for)(s, temperature);
-    if (!R(is_moderate)(t->k))
+    t->plans.k = R(tempering_for)(s, temperature);
+    t->plans.k_step = 0;
+    if (!R(is_moderate)(t->plans.k))
         return 0;
     t->e = s->turned;
     t->n = rows->n_categories;
@@ -200,35 +187,22 @@ static int R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
-    for (int c = 0; c < TILE; c++) {
-        ts_plan plan = R(plan_of_short)(&t, c);
-        *(REAL *)(rows->out.data + (first + c) * rows->out_step) = R(logsumexp_of)(&plan, NULL, NULL);
-    }
+    REAL result[TILE];
+    for (int c = 0; c < TILE; c += LANES)
+        R(logsumexp_of_rows)(&t.plans, c, result + c);
+    for (int c = 0; c < TILE; c++)
+        *(REAL *)(rows->out.data + (first + c) * rows->out_step) = result[c];
     return 1;
 }
 
 static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
-    if (!R(short_plans)(&t, rows, first, s))
+    R(log_scales) scales;
+    if (!R(short_plans)(&t, rows, first, s) || !R(log_scales_of)(&t.plans, &scales))
         return 0;
-    REAL numbers[4][TILE];
-    for (int c = 0; c < TILE; c++) {
-        REAL split[4];
-        dd above_max;
-        const ts_plan plan = R(plan_of_short)(&t, c);
-        if (!R(split_log_scale)(&plan, split, &above_max))
-            return 0;
-        for (int i = 0; i < 4; i++)
-            numbers[i][c] = split[i];
-    }
     R(transpose_in)(rows->logits.data + first * rows->logits_step, rows->logits_step, t.n, t.e); /* again */
     for (int v = 0; v < TILE; v += LANES) {
-        R(log_scale) scale;
-        scale.fast = 1;
-        scale.inverse_hi = V(load)(numbers[0] + v);
-        scale.inverse_lo = V(load)(numbers[1] + v);
-        scale.minus_offset_hi = V(load)(numbers[2] + v);
-        scale.minus_offset_lo = V(load)(numbers[3] + v);
+        const R(log_scale) scale = R(log_scale_at)(&scales, v);
         for (intptr_t i = 0; i < t.n; i++)
             V(store)(t.e + i * TILE + v, R(log_probability)(V(load)(t.e + i * TILE + v), &scale));
     }

@@ -27,6 +27,12 @@ static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b) {
     return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
 }
 
+/* The same of a row of one block, from its sum. */
+static inline R(factor) R(factor_of_short)(dd sum) {
+    const R(split) f = R(split_of)(dd_inverse(sum));
+    return (R(factor)){V(set1)(f.hi), V(set1)(f.lo), 0};
+}
+
 TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
     if (two_steps)
         e = V(mul)(e, V(set1)(STEP_DOWN));
@@ -89,12 +95,11 @@ static inline int R(softmax_short)(const R(source) * row, intptr_t n, double tem
     if (!(fabs(c) < LARGEST_EXPONENT))
         return 0;
     int exceeds;
-    const dd inverse = dd_inverse(R(exp_all)(&plan, c, x, n, s->weights, &exceeds));
+    const R(factor) factor = R(factor_of_short)(R(exp_all)(&plan, c, x, n, s->weights, &exceeds));
     if (exceeds)
         return 0;
-    const REAL hi = (REAL)inverse.hi, lo = (REAL)((inverse.hi - hi) + inverse.lo);
     REAL *to = R(place)(out, 0, s->weights);
-    R(scale_block)(s->weights, n, (R(factor)){V(set1)(hi), V(set1)(lo), 0}, to);
+    R(scale_block)(s->weights, n, factor, to);
     R(store)(out, 0, n, to);
     return 1;
 }

@@ -8,6 +8,7 @@
 #define VF_LANES 8
 #define VD_LANES 4
 #define TOGETHER 4
+#define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
 
 typedef __m256 vf;
 typedef __m256d vd;
@@ -138,6 +139,14 @@ static inline v_mask vd_is_nan(vd x) { return _mm256_castpd_ps(_mm256_cmp_pd(x, 
 static inline vd vd_times_two_to(vd p, vd k) {
     __m256i shifted = _mm256_slli_epi64(_mm256_castpd_si256(k), 52);
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), shifted));
+}
+
+static inline double vd_lane_0(vd x) { return _mm256_cvtsd_f64(x); }
+static inline vd vd_power(vd x) {
+    const __m256i from_half_root = _mm256_set1_epi64x((1023LL << 52) - HALF_ROOT_BITS);
+    const __m256i power = _mm256_srli_epi64(_mm256_add_epi64(_mm256_castpd_si256(x), from_half_root), 52);
+    const __m256i as_double = _mm256_or_si256(power, _mm256_castpd_si256(vd_set1(0x1p52)));
+    return vd_sub(_mm256_castsi256_pd(as_double), vd_set1(0x1p52 + 1023));
 }
 
 static inline vf vf_where(v_mask a, vf x) { return _mm256_and_ps(a, x); }

@@ -12,6 +12,7 @@
 #define VF_LANES 16
 #define VD_LANES 8
 #define TOGETHER 4
+#define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
 
 typedef __m512 vf;
 typedef __m512d vd;
@@ -130,6 +131,14 @@ static inline v_mask vd_is_nan(vd x) { return _mm512_cmp_pd_mask(x, x, _CMP_UNOR
 static inline vd vd_times_two_to(vd p, vd k) {
     __m512i shifted = _mm512_slli_epi64(_mm512_castpd_si512(k), 52);
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(p), shifted));
+}
+
+static inline double vd_lane_0(vd x) { return _mm512_cvtsd_f64(x); }
+static inline vd vd_power(vd x) {
+    const __m512i from_half_root = _mm512_set1_epi64((1023LL << 52) - HALF_ROOT_BITS);
+    const __m512i power = _mm512_srli_epi64(_mm512_add_epi64(_mm512_castpd_si512(x), from_half_root), 52);
+    const __m512i as_double = _mm512_or_si512(power, _mm512_castpd_si512(vd_set1(0x1p52)));
+    return vd_sub(_mm512_castsi512_pd(as_double), vd_set1(0x1p52 + 1023));
 }
 
 static inline int vf_count(v_mask a) { return __builtin_popcount(a); }

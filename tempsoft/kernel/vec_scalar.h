@@ -19,6 +19,7 @@ typedef float vf;
 typedef double vd;
 typedef int v_mask;
 
+#define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
 #define TOGETHER 1 /* vectors whose exponentials are best computed together: 1, 2 or 4 */
 
 static inline vf vf_set1(float x) { return x; }
@@ -113,6 +114,13 @@ static inline vd vd_times_two_to(vd p, vd k) {
     p_bits += k_bits << 52;
     memcpy(&p, &p_bits, sizeof p);
     return p;
+}
+static inline double vd_lane_0(vd x) { return x; }
+/* k of x = 2^k z, z from sqrt(1/2) to sqrt(2); x positive and normal. */
+static inline vd vd_power(vd x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof x);
+    return (double)((bits + (1023ull << 52) - HALF_ROOT_BITS) >> 52) - 1023;
 }
 
 /* x in the lanes of a, 0 in the others; how many lanes. */
