@@ -34,6 +34,7 @@ typedef struct {
     ts_plan ready;   /* the plan of that row after the cut, */
     int is_ready;    /* if it was made */
     REAL *row;       /* a row of exponentials, if results go past the cache; else NULL */
+    int past_cache;  /* whether they do */
     double *strip;   /* a strip of columns, or NULL */
     double *lists;   /* for chosen.h: entries in the order of their logits */
     uint64_t *taken; /* for draws without replacement: a bit an entry */
@@ -71,11 +72,14 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.is_ready = 0;
     double *const behind = s.tile + n_blocks * (intptr_t)(TS_TILE_BYTES / sizeof(float)) * 11 / 2;
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
+    s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? behind + (s.row ? n_blocks * TS_BLOCK : 0) : NULL;
     return s;
 }
 
 #if TS_REAL == 64
+#define AHEAD 2048 /* numbers, from those worked on to those fetched */
+
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
  * address is allowed. */
 static inline void fetch_ahead(uintptr_t address) {

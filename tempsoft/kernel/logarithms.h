@@ -206,6 +206,40 @@ static inline VR R(log_probability)(VR x, const R(log_scale) * s) {
 #endif
 }
 
+/* log_softmax of entries start ... end, less than a group. */
+TS_INLINE void R(log_softmax_some)(const char *x, intptr_t start, intptr_t end, ts_type type,
+                                   const R(log_scale) * scale, char *out) {
+    const ts_vector from = {(char *)x, R(size_of)(type), type}, to = {out, R(size_of)(type), type};
+    for (intptr_t i = start; i < end; i += LANES) {
+        const intptr_t n = end - i < LANES ? end - i : LANES;
+        REAL buffer[LANES];
+        const VR v = V(load_up_to)(R(load)(&from, i, n, buffer), n, V(set1)(0));
+        REAL *const place = R(place)(&to, i, buffer);
+        V(store_up_to)(place, n, R(log_probability)(v, scale));
+        R(store)(&to, i, n, place);
+    }
+}
+
+/* log_softmax of a row, from its logits again. */
+TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const R(log_scale) * scale, char *out,
+                                 int past_cache) {
+    const intptr_t head = past_cache ? R(before_line)((REAL *)out) : 0, size = R(size_of)(type);
+    intptr_t i = head < n ? head : n;
+    R(log_softmax_some)(x, 0, i, type, scale, out);
+    for (; i + TS_GROUP <= n; i += TS_GROUP) {
+        for (intptr_t line = 0; line < TS_GROUP * size && !past_cache; line += TS_LINE)
+            fetch_to_write((uintptr_t)out + (uintptr_t)((i + AHEAD) * size + line));
+        for (int k = 0; k < TS_GROUP; k += LANES) {
+            const VR y = R(log_probability)(R(load_typed)(x, i + k, type), scale);
+            if (past_cache)
+                V(stream)((REAL *)out + i + k, y);
+            else
+                R(store_typed)(out, i + k, type, y);
+        }
+    }
+    R(log_softmax_some)(x, i, n, type, scale, out);
+}
+
 static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                R(scratch) * s) {
     ts_plan plan;
@@ -220,6 +254,10 @@ static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs
         return;
     }
     R(log_scale) scale = R(log_scale_of)(&plan);
+    if (scale.fast && !row->is_cut && R(is_plain)(&row->numbers) && R(is_plain)(out)) {
+        R(log_softmax_of)(row->numbers.data, n, PLAIN, &scale, out->data, s->past_cache);
+        return;
+    }
     for (intptr_t b = 0; b < plan.n_blocks; b++) {
         intptr_t start = b * TS_BLOCK, length = block_length(&plan, b), i = 0;
         const REAL *x = R(read)(row, b, length, s->block);

@@ -6,7 +6,6 @@
  * is not that of its first group, goes to the function for any row.
  */
 
-#define AHEAD 2048 /* numbers, from those worked on to those fetched */
 #define LOGS_TOGETHER 16
 #define FEWEST_PAST_CACHE 1024 /* bytes from row to row: of shorter ones too many lines are not whole */
 
@@ -206,23 +205,9 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
     }
 }
 
-/* log_softmax of a row, from its logits again. */
-TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const R(log_scale) * scale, char *out) {
-    intptr_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        R(store_typed)(out, i, type, R(log_probability)(R(load_typed)(x, i, type), scale));
-    if (i < n) {
-        const ts_vector from = {(char *)x, R(size_of)(type), type}, to = {out, R(size_of)(type), type};
-        REAL buffer[LANES];
-        const VR last = V(load_up_to)(R(load)(&from, i, n - i, buffer), n - i, V(set1)(0));
-        REAL *const place = R(place)(&to, i, buffer);
-        V(store_up_to)(place, n - i, R(log_probability)(last, scale));
-        R(store)(&to, i, n - i, place);
-    }
-}
-
 /* logsumexp, or log_softmax if `whole`. */
 TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole, R(scratch) * s) {
+    const int past_cache = rows->past_cache && rows->out_step >= FEWEST_PAST_CACHE && type == PLAIN;
     const intptr_t n = rows->n_categories;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
@@ -245,7 +230,7 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
             if (is_fast[i] && whole) {
                 const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
                 const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
-                R(log_softmax_of)(x, n, type, &scale, out.data);
+                R(log_softmax_of)(x, n, type, &scale, out.data, past_cache);
             } else if (is_fast[i]) {
                 *(REAL *)out.data = result[i];
             } else {
