@@ -84,6 +84,22 @@ cdef extern from "kernel/philox.h" nogil:
                      double *out)
 
 
+cdef extern from * nogil:
+    """
+    #if PY_VERSION_HEX >= 0x030d0000
+    #define ts_current_thread PyThreadState_GetUnchecked
+    #else
+    #define ts_current_thread _PyThreadState_UncheckedGet
+    #endif
+    """
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState *ts_current_thread()  # in old versions that of whichever thread has the GIL
+    PyThreadState *PyGILState_GetThisThreadState()
+    PyThreadState *PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState *)
+
+
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
 cdef enum: STACK_DOUBLES = 4608  # scratch of a row of one block, where no draw is one of many
@@ -101,6 +117,23 @@ cdef void run(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
     ts_active.functions[<int>which][is_double](rows, memory)
     if memory != stack:
         free(memory)
+
+
+cdef enum: GIL_SIZE = 1 << 12  # numbers; with more it is worth letting go of the GIL
+
+
+cdef void run_apart(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
+    """The same without the GIL: NumPy keeps it for a gufunc whose results are few, however many numbers they take."""
+    cdef PyThreadState *thread = NULL
+    if rows.n_rows * (rows.n_categories + rows.n_draws) >= GIL_SIZE:
+        thread = ts_current_thread()
+        if thread != NULL and thread == PyGILState_GetThisThreadState():
+            PyEval_SaveThread()
+        else:
+            thread = NULL
+    run(which, is_double, rows)
+    if thread != NULL:
+        PyEval_RestoreThread(thread)
 
 
 # ---- gufuncs -------------------------------------------------------------------------------------------------------
@@ -158,7 +191,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
         rows.index, rows.index_step = ts_vector(args[first_result], steps[at], TS_F64), steps[first_result]
         if kind.which == TS_LOG_PROB or kind.n_results == 2:
             rows.log_prob, rows.log_prob_step = ts_vector(args[last], steps[at + 1], kind.result), steps[last]
-    run(kind.which, kind.is_double, &rows)
+    run_apart(kind.which, kind.is_double, &rows)
 
 
 # A gufunc keeps pointers to these for the life of the process.
@@ -247,9 +280,6 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, doub
             and np.PyArray_CHKFLAGS(array, np.NPY_ARRAY_CARRAY_RO) and np.PyArray_ISNOTSWAPPED(array))
 
 
-cdef enum: GIL_SIZE = 1 << 12  # logits; with more it is worth letting go of the GIL
-
-
 cdef object run_direct(
         ts_function which, np.ndarray logits, double *t, double *u, intptr_t n_draws, np.ndarray out):
     """The kernel on all rows at once, with so many draws from each by the numbers `u`."""
@@ -271,11 +301,7 @@ cdef object run_direct(
     else:
         rows.out = ts_vector(np.PyArray_BYTES(out), 0 if which == TS_LOGSUMEXP else size, number)
         rows.out_step = size if which == TS_LOGSUMEXP else rows.logits_step
-    if np.PyArray_SIZE(logits) < GIL_SIZE:
-        run(which, is_double, &rows)
-    else:
-        with nogil:
-            run(which, is_double, &rows)
+    run_apart(which, is_double, &rows)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
 

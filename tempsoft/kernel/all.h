@@ -5,6 +5,7 @@
 #include "convert.h"
 #include "source.h"
 #include "block.h"
+#include "beside.h"
 #include "limits.h"
 #include "divide.h"
 #include "row.h"

@@ -12,6 +12,14 @@ typedef struct {
 } sorted_draw;
 #endif
 
+/* A row whose exponentials are made and wait to be divided, while those of the next are made. */
+typedef struct {
+    const REAL *e;
+    char *to;
+    intptr_t n, next;    /* categories, all of them 0 if no row waits; the first block that was not divided */
+    const REAL *factors; /* of each block: hi, lo and the step down */
+} R(waiting);
+
 /* Scratch memory of a call, carved from one piece; ts_scratch_doubles says how much. */
 typedef struct {
     REAL *block;        /* a block as REALs */
@@ -34,6 +42,8 @@ typedef struct {
     ts_plan ready;   /* the plan of that row after the cut, */
     int is_ready;    /* if it was made */
     REAL *row;       /* a row of exponentials, if results go past the cache; else NULL */
+    REAL *other_row; /* and another, or NULL, to make while the one before */
+    R(waiting) * waiting;
     int past_cache;  /* whether they do */
     double *strip;   /* a strip of columns, or NULL */
     double *lists;   /* for chosen.h: entries in the order of their logits */
@@ -72,8 +82,12 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.is_ready = 0;
     double *const behind = s.tile + n_blocks * (intptr_t)(TS_TILE_BYTES / sizeof(float)) * 11 / 2;
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
+    s.other_row = s.row && n_blocks * TS_BLOCK * (intptr_t)sizeof(REAL) <= TS_WAITING ? s.row + n_blocks * TS_BLOCK : NULL;
     s.past_cache = rows->past_cache;
-    s.strip = ts_has_strip(which, rows) ? behind + (s.row ? n_blocks * TS_BLOCK : 0) : NULL;
+    s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
+    s.waiting = (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8);
+    if (s.other_row)
+        *s.waiting = (R(waiting)){NULL, NULL, 0, 0, (REAL *)(s.waiting + 1)};
     return s;
 }
 

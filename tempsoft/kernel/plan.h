@@ -14,6 +14,7 @@
 #define TS_GROUP 64        /* categories a group of a block */
 #define TS_SHORT 128       /* categories of a row that is short: tiles of them stay in L1 */
 #define TS_LONGEST 262144  /* categories of a row whose exponentials stay in cache */
+#define TS_WAITING 524288  /* bytes of a row whose exponentials do, beside those of the next */
 #define TS_LINE 64         /* bytes in a line of the cache */
 #define TS_TILE_BYTES 128  /* rows side by side: two cache lines of each category */
 #define TS_STRIP_BYTES 512 /* columns that are brought into cache together */
@@ -145,6 +146,12 @@ static inline intptr_t ts_room(intptr_t n_categories) {
  * written past it. Not those of a row that would not stay there. */
 static inline int ts_has_row(ts_function which, const ts_rows *rows) {
     return which == TS_SOFTMAX && rows->past_cache && rows->n_categories > TS_BLOCK && rows->n_categories <= TS_LONGEST;
+}
+
+/* Doubles for two of them, what divides the one that waits and a few words about it. */
+static inline intptr_t ts_row_doubles(const ts_rows *rows) {
+    const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
+    return 2 * n_blocks * TS_BLOCK + 3 * n_blocks + 8;
 }
 
 /* Whether rows are columns that lie side by side, of which a strip fits into cache. */

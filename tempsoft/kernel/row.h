@@ -45,6 +45,18 @@ static void R(sum_blocks)(ts_plan *plan) {
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
 static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
                             intptr_t start, const R(scratch) * s, double *max, int *exceeds) {
+    R(undivided) before;
+    const int is_whole = rest.groups == ALL_GROUPS && rest.least == (REAL)-INFINITY;
+    if (s->other_row && keep && n == TS_BLOCK && is_whole && !max && plan->formula == TS_FAST &&
+        R(next_waiting)(s->waiting, &before)) {
+        const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
+        R(seen) seen = R(nothing_seen)();
+        s->waiting->next++;
+        const dd sum =
+            R(exp_beside)(R(exp_fast), (const char *)x, n, PLAIN, &scale, &seen, keep + start, &before, 1);
+        *exceeds = R(exceeded)(&seen);
+        return sum;
+    }
     if (keep && n == TS_BLOCK)
         return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, exceeds);
     const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, exceeds);

@@ -1,12 +1,5 @@
 /* Probabilities from a plan: each exponential over the sum. For REAL, by inclusion. */
 
-/* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a
- * step first, and the factor is larger by as much. */
-typedef struct {
-    VR hi, lo;
-    int two_steps;
-} R(factor);
-
 /* out = hi, lo and the step down, which is 1 where none is needed; 0 where nothing is left of the block. */
 static inline void R(split_factor)(const ts_plan *plan, intptr_t b, REAL out[3]) {
     out[0] = out[1] = 0;
@@ -27,18 +20,6 @@ static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b) {
     return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
 }
 
-/* The same of a row of one block, from its sum. */
-static inline R(factor) R(factor_of_short)(dd sum) {
-    const R(split) f = R(split_of)(dd_inverse(sum));
-    return (R(factor)){V(set1)(f.hi), V(set1)(f.lo), 0};
-}
-
-TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
-    if (two_steps)
-        e = V(mul)(e, V(set1)(STEP_DOWN));
-    return V(fma)(e, f->hi, V(mul)(e, f->lo));
-}
-
 TS_INLINE void R(scale_block_by)(const REAL *e, intptr_t n, const R(factor) * f, int two_steps, REAL *out) {
     intptr_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
@@ -56,9 +37,6 @@ static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
     else
         R(scale_block_by)(e, n, &f, 0, out);
 }
-
-/* Numbers from p on before the first line of the cache that is theirs alone. */
-static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintptr_t)p % TS_LINE / sizeof(REAL)); }
 
 /* The same past the cache: whole lines, which what is read next need not make room for. */
 static void R(scale_past_cache)(const REAL *e, intptr_t n, const R(factor) * f, REAL *out) {
@@ -104,6 +82,34 @@ static inline int R(softmax_short)(const R(source) * row, intptr_t n, double tem
     return 1;
 }
 
+/* Divide what is left of the row that waits. */
+static void R(divide_waiting)(R(scratch) * s) {
+    if (!s->other_row)
+        return;
+    R(waiting) *const row = s->waiting;
+    for (; row->next * TS_BLOCK < row->n; row->next++) {
+        const intptr_t start = row->next * TS_BLOCK, n = row->n - start < TS_BLOCK ? row->n - start : TS_BLOCK;
+        const REAL *f = row->factors + 3 * row->next;
+        const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
+        const ts_vector out = {row->to, sizeof(REAL), PLAIN};
+        if (f[0] == 0)
+            R(fill)(&out, start, start + n, 0, s->weights);
+        else
+            R(scale_past_cache)(row->e + start, n, &factor, (REAL *)row->to + start);
+    }
+    row->n = row->next = 0;
+}
+
+/* Have a row wait, whose exponentials are in s->row. */
+static void R(let_wait)(const ts_plan *plan, const ts_vector *out, R(scratch) * s) {
+    REAL *const e = s->row, *const factors = (REAL *)(s->waiting + 1);
+    for (intptr_t b = 0; b < plan->n_blocks; b++)
+        R(split_factor)(plan, b, factors + 3 * b);
+    *s->waiting = (R(waiting)){e, out->data, plan->n_categories, 0, factors};
+    s->row = s->other_row;
+    s->other_row = e;
+}
+
 static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
     if (R(softmax_short)(row, n, knobs->temperature, out, s))
@@ -118,12 +124,17 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         keep = (REAL *)out->data;
     ts_plan plan;
     R(plan_row)(&plan, row, n, knobs->temperature, R(JUST_SUMS), keep, s);
+    R(divide_waiting)(s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);
         return;
     }
     if (plan.kind == TS_UNIFORM) {
         R(fill_uniform)(&plan, row, out, (REAL)(1.0 / (double)plan.n_kept), 0, s);
+        return;
+    }
+    if (past_cache && s->other_row) {
+        R(let_wait)(&plan, out, s);
         return;
     }
     for (intptr_t b = 0; b < plan.n_blocks; b++) {

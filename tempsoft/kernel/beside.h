@@ -1,0 +1,105 @@
+/* Exponentials over their sum, while the exponentials of what comes next are made: the one waits for memory and the other
+ * for arithmetic. For REAL, by inclusion.
+ */
+
+/* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a
+ * step first, and the factor is larger by as much. */
+typedef struct {
+    VR hi, lo;
+    int two_steps;
+} R(factor);
+
+/* Of a row of one block, from its sum. */
+static inline R(factor) R(factor_of_short)(dd sum) {
+    const R(split) f = R(split_of)(dd_inverse(sum));
+    return (R(factor)){V(set1)(f.hi), V(set1)(f.lo), 0};
+}
+
+TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
+    if (two_steps)
+        e = V(mul)(e, V(set1)(STEP_DOWN));
+    return V(fma)(e, f->hi, V(mul)(e, f->lo));
+}
+
+/* Numbers from p on before the first line of the cache that is theirs alone. */
+static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintptr_t)p % TS_LINE / sizeof(REAL)); }
+
+/* Exponentials that wait to be divided, of a block. */
+typedef struct {
+    const REAL *e;
+    char *to;
+    R(factor) factor;
+    intptr_t head; /* numbers before the first line of the cache that is all theirs, if it is written past the cache */
+} R(undivided);
+
+TS_INLINE void R(divide_at)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache) {
+    const VR p = R(probability)(V(load)(d->e + at), &d->factor, 0);
+    if (past_cache)
+        V(stream)((REAL *)d->to + at, p);
+    else
+        R(store_typed)(d->to, at, type, p);
+}
+
+/* The first or last few, or all. */
+TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t end, ts_type type) {
+    REAL buffer[TS_GROUP + LANES];
+    for (intptr_t at = start; at < end; at += TS_GROUP) {
+        const intptr_t n = end - at < TS_GROUP ? end - at : TS_GROUP;
+        const ts_vector to = {d->to, R(size_of)(type), type};
+        REAL *const place = R(place)(&to, at, buffer);
+        for (intptr_t i = 0; i < n; i += LANES)
+            V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, 0));
+        R(store)(&to, at, n, place);
+    }
+}
+
+/* The exponentials of a row and their sum, while `before` is divided unless that is NULL. */
+TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
+                           R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache) {
+    const intptr_t size = R(size_of)(type), head = past_cache && before ? before->head : 0;
+    R(sum) sum = R(sum_zero)();
+    intptr_t i = 0;
+    if (head)
+        R(divide_some)(before, 0, head, type);
+    for (; i + TS_GROUP + head <= n; i += TS_GROUP) {
+        for (intptr_t line = 0; line < TS_GROUP * size; line += TS_LINE) {
+            fetch_ahead((uintptr_t)x + (uintptr_t)((i + AHEAD) * size + line));
+            if (before && !past_cache)
+                fetch_to_write((uintptr_t)before->to + (uintptr_t)((i + AHEAD) * size + line));
+        }
+        VR v[TS_GROUP / LANES];
+        for (int k = 0; k < TS_GROUP / LANES; k += TOGETHER) {
+            for (int j = k; j < k + TOGETHER; j++)
+                v[j] = R(load_typed)(x, i + j * LANES, type);
+            exp_of(v + k, TOGETHER, scale, seen);
+            for (int j = k; j < k + TOGETHER; j++)
+                V(store)(e + i + j * LANES, v[j]);
+        }
+        if (i > 0)
+            R(sum_group)(&sum, e + i - TS_GROUP);
+        for (int k = 0; before && k < TS_GROUP / LANES; k++)
+            R(divide_at)(before, i + head + k * LANES, type, past_cache);
+    }
+    intptr_t summed = i > 0 ? i - TS_GROUP : 0;
+    if (before)
+        R(divide_some)(before, i + head, n, type);
+    if (i < n) {
+        REAL buffer[2 * TS_GROUP];
+        const ts_vector numbers = {(char *)x, size, type};
+        R(exp_span)(exp_of, R(load)(&numbers, i, n - i, buffer), n - i, scale, NULL, seen, e + i);
+    }
+    for (; summed < n; summed += TS_GROUP)
+        R(sum_group)(&sum, e + summed);
+    return R(sum_total)(&sum);
+}
+
+/* A row of several blocks whose exponentials wait: its next block, unless none is left or it takes more than a product. */
+static int R(next_waiting)(const R(waiting) * row, R(undivided) * next) {
+    const intptr_t at = row->next * TS_BLOCK;
+    const REAL *factor = row->factors + 3 * row->next;
+    if (at + TS_BLOCK > row->n || factor[0] == 0 || factor[2] != 1)
+        return 0;
+    char *const to = row->to + at * (intptr_t)sizeof(REAL);
+    *next = (R(undivided)){row->e + at, to, {V(set1)(factor[0]), V(set1)(factor[1]), 0}, R(before_line)((REAL *)to)};
+    return 1;
+}
