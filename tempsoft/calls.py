@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _kernels
 from .arguments import NO_FILTERS, Filters, Rows
-from .workers import Index, for_each_slice
+from .workers import LARGE_SLICE, SLICE_SIZE, Index, for_each_slice
 
 PAST_CACHE = 1 << 25  # bytes of results, from which on they are better written past the cache
 
@@ -62,7 +62,8 @@ def run(
 
     # of the draws or categories of a row, the more numerous
     numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
-    for_each_slice(task, rows.batch_shape, numbers_per_row, workers)
+    largest = LARGE_SLICE if is_plain and extra is None else SLICE_SIZE
+    for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest)
 
 
 def given(array: np.ndarray) -> Extra:

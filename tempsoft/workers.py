@@ -19,7 +19,8 @@ from typing import Any
 
 from . import arguments
 
-SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered
+SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
+LARGE_SLICE = 1 << 22  # the same where nothing is copied
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 TILE = 128  # rows that the kernels may take together: a slice has whole tiles
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
@@ -117,7 +118,11 @@ def slices(batch_shape: tuple[int, ...], rows_per_slice: int) -> Iterator[tuple[
 
 
 def for_each_slice(
-    task: Callable[[Index, int], None], batch_shape: tuple[int, ...], numbers_per_row: int, workers: int
+    task: Callable[[Index, int], None],
+    batch_shape: tuple[int, ...],
+    numbers_per_row: int,
+    workers: int,
+    largest: int = SLICE_SIZE,
 ) -> None:
     """Call ``task(index, first row)`` for every slice of the batch, in order with one worker."""
     n_rows = math.prod(batch_shape)
@@ -127,7 +132,7 @@ def for_each_slice(
     size = n_rows * numbers_per_row
     if size < SMALLEST_SHARED:
         workers = 1
-    slice_size = min(SLICE_SIZE, max(-(-size // workers), SMALLEST_SLICE))
+    slice_size = min(largest, max(-(-size // workers), SMALLEST_SLICE))
     rows_per_slice = max(1, slice_size // numbers_per_row)
     rows_per_slice -= rows_per_slice % TILE if rows_per_slice > TILE else 0
     work = slices(batch_shape, rows_per_slice)

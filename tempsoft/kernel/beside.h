@@ -81,8 +81,12 @@ TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts
             R(divide_at)(before, i + head + k * LANES, type, past_cache);
     }
     intptr_t summed = i > 0 ? i - TS_GROUP : 0;
-    if (before)
-        R(divide_some)(before, i + head, n, type);
+    if (before) {
+        intptr_t at = i + head;
+        for (; past_cache && at + LANES <= n; at += LANES) /* lines not written whole are read first */
+            R(divide_at)(before, at, type, past_cache);
+        R(divide_some)(before, at, n, type);
+    }
     if (i < n) {
         REAL buffer[2 * TS_GROUP];
         const ts_vector numbers = {(char *)x, size, type};
@@ -93,13 +97,15 @@ TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts
     return R(sum_total)(&sum);
 }
 
-/* A row of several blocks whose exponentials wait: its next block, unless none is left or it takes more than a product. */
+/* A row of several blocks whose exponentials wait: the next block's worth of them, from a line of the cache on. 0 if fewer
+ * are left, or if one product does not do for all. */
 static int R(next_waiting)(const R(waiting) * row, R(undivided) * next) {
-    const intptr_t at = row->next * TS_BLOCK;
-    const REAL *factor = row->factors + 3 * row->next;
-    if (at + TS_BLOCK > row->n || factor[0] == 0 || factor[2] != 1)
+    const REAL *factor = row->factors + 3 * (row->next / TS_BLOCK);
+    if (row->next + TS_BLOCK > row->n || factor[0] == 0 || factor[2] != 1)
         return 0;
-    char *const to = row->to + at * (intptr_t)sizeof(REAL);
-    *next = (R(undivided)){row->e + at, to, {V(set1)(factor[0]), V(set1)(factor[1]), 0}, R(before_line)((REAL *)to)};
+    if (row->next % TS_BLOCK && memcmp(factor, factor + 3, 3 * sizeof(REAL)) != 0)
+        return 0;
+    char *const to = row->to + row->next * (intptr_t)sizeof(REAL);
+    *next = (R(undivided)){row->e + row->next, to, {V(set1)(factor[0]), V(set1)(factor[1]), 0}, 0};
     return 1;
 }

@@ -16,7 +16,7 @@ typedef struct {
 typedef struct {
     const REAL *e;
     char *to;
-    intptr_t n, next;    /* categories, all of them 0 if no row waits; the first block that was not divided */
+    intptr_t n, next;    /* categories, 0 if no row waits; the first that was not divided */
     const REAL *factors; /* of each block: hi, lo and the step down */
 } R(waiting);
 

@@ -82,22 +82,26 @@ static inline int R(softmax_short)(const R(source) * row, intptr_t n, double tem
     return 1;
 }
 
-/* Divide what is left of the row that waits. */
-static void R(divide_waiting)(R(scratch) * s) {
-    if (!s->other_row)
-        return;
-    R(waiting) *const row = s->waiting;
-    for (; row->next * TS_BLOCK < row->n; row->next++) {
-        const intptr_t start = row->next * TS_BLOCK, n = row->n - start < TS_BLOCK ? row->n - start : TS_BLOCK;
-        const REAL *f = row->factors + 3 * row->next;
+/* Divide the row that waits from where it was left to `end`. */
+static void R(divide_waiting_to)(R(waiting) * row, intptr_t end, REAL *buffer) {
+    const ts_vector out = {row->to, sizeof(REAL), PLAIN};
+    while (row->next < end) {
+        const intptr_t start = row->next, b = start / TS_BLOCK;
+        const intptr_t stop = (b + 1) * TS_BLOCK < end ? (b + 1) * TS_BLOCK : end;
+        const REAL *f = row->factors + 3 * b;
         const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
-        const ts_vector out = {row->to, sizeof(REAL), PLAIN};
         if (f[0] == 0)
-            R(fill)(&out, start, start + n, 0, s->weights);
+            R(fill)(&out, start, stop, 0, buffer);
         else
-            R(scale_past_cache)(row->e + start, n, &factor, (REAL *)row->to + start);
+            R(scale_past_cache)(row->e + start, stop - start, &factor, (REAL *)row->to + start);
+        row->next = stop;
     }
-    row->n = row->next = 0;
+}
+
+/* All that is left of it. */
+static void R(divide_waiting)(const R(scratch) * s) {
+    if (s->other_row)
+        R(divide_waiting_to)(s->waiting, s->waiting->n, s->weights);
 }
 
 /* Have a row wait, whose exponentials are in s->row. */
@@ -106,6 +110,7 @@ static void R(let_wait)(const ts_plan *plan, const ts_vector *out, R(scratch) * 
     for (intptr_t b = 0; b < plan->n_blocks; b++)
         R(split_factor)(plan, b, factors + 3 * b);
     *s->waiting = (R(waiting)){e, out->data, plan->n_categories, 0, factors};
+    R(divide_waiting_to)(s->waiting, R(before_line)((REAL *)out->data), s->weights);
     s->row = s->other_row;
     s->other_row = e;
 }
