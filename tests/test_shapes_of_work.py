@@ -99,16 +99,51 @@ def test_past_the_cache(compiled, dtype, monkeypatch):
     cases = [(150, n) for n in (5, 100, 1000, 1024, 1025, 5000)] + [(2, 300_000)]
     for number, n in cases:
         x = rows(number, n, dtype)
-        right = {axis: compiled.softmax(x, axis=axis) for axis in (0, 1)}
+        for function in (compiled.softmax, compiled.log_softmax):
+            right = {axis: function(x, axis=axis) for axis in (0, 1)}
+            monkeypatch.setattr(calls, "PAST_CACHE", 0)
+            for axis in (0, 1):
+                for offset in (0, 1, 5):
+                    memory = np.full(x.size + 16, 7, dtype)
+                    out = memory[offset : offset + x.size].reshape(x.shape)
+                    function(x, axis=axis, out=out)
+                    assert out.tobytes() == right[axis].tobytes()
+                    assert (memory[:offset] == 7).all()
+                    assert (memory[offset + x.size :] == 7).all()
+            monkeypatch.undo()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [1025, 2048, 3000, 8192, 20_011])
+def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
+    """A long row is divided while the next is read, whatever either is like."""
+    rng = np.random.default_rng(n)
+    x = rng.normal(0, 3, (24, n))
+    x[1, n // 2 :] += 60.0  # c is raised on the way
+    x[2, 1024:] -= 1e4  # blocks of which nothing is left
+    x[3, :1024] -= 1e4
+    x[4, :1024] = -np.inf
+    x[6] = -np.inf
+    x[7, -1] = np.nan
+    x[9, n // 3] = np.inf
+    x[11] = 1e30
+    x[12, ::2] *= 1e6
+    x[13] -= 70.0
+    x[13, 1000:1030] += 70.0
+    x[15] = np.linspace(-200.0, 90.0, n)
+    x[16] = x[15][::-1]
+    x = x.astype(dtype)
+    temperatures = np.ones(24)
+    temperatures[17:] = 0.0, np.inf, 1e-300, 1e300, 0.3, 5.0, 1e-3
+    for temperature in (np.float64(1.0), temperatures):
+        each = zip(x, np.broadcast_to(temperature, 24), strict=True)
+        right = np.stack([compiled.softmax(row, t) for row, t in each])
         monkeypatch.setattr(calls, "PAST_CACHE", 0)
-        for axis in (0, 1):
-            for offset in (0, 1, 5):
-                memory = np.full(x.size + 16, 7, dtype)
-                out = memory[offset : offset + x.size].reshape(x.shape)
-                compiled.softmax(x, axis=axis, out=out)
-                assert out.tobytes() == right[axis].tobytes()
-                assert (memory[:offset] == 7).all()
-                assert (memory[offset + x.size :] == 7).all()
+        for offset in (0, 3):
+            out = np.empty(x.size + 16, dtype)[offset : offset + x.size].reshape(x.shape)
+            assert compiled.softmax(x, temperature, out=out).tobytes() == right.tobytes()
+        again = x.copy()
+        assert compiled.softmax(again, temperature, out=again).tobytes() == right.tobytes()
         monkeypatch.undo()
 
 

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextvars
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -128,6 +129,32 @@ def test_fork_after_threads():
         "import warnings; warnings.simplefilter('ignore', DeprecationWarning)\n" + FORK
     )
     assert (process.stdout, process.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize("function", ["softmax", "logsumexp", "sample", "support"])
+def test_other_threads_run_meanwhile(compiled, function):
+    """A call lets go of the GIL, however few its results are: nobody takes it by force here."""
+    x = np.zeros((16, 500_000), np.float32)
+    call, interval = getattr(compiled, function), sys.getswitchinterval()
+    begun, was_over, is_over = threading.Event(), [], threading.Event()
+
+    def work():
+        begun.set()
+        call(x)
+        is_over.set()
+
+    sys.setswitchinterval(100)
+    try:
+        for _ in range(5):  # the main thread may be late
+            begun.clear(), is_over.clear()
+            thread = threading.Thread(target=work)
+            thread.start()
+            begun.wait()
+            was_over.append(is_over.is_set())
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not all(was_over)
 
 
 def test_calls_from_many_threads(compiled):
