@@ -96,7 +96,7 @@ def test_strips(compiled, n, columns):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_past_the_cache(compiled, dtype, monkeypatch):
     """Large results are written in another way, at any alignment; nothing beside them is touched."""
-    cases = [(150, n) for n in (5, 100, 1000, 1024, 1025, 5000)] + [(2, 300_000)]
+    cases = [(150, n) for n in (5, 65, 80, 100, 128, 1000, 1024, 1025, 5000)] + [(2, 300_000)]
     for number, n in cases:
         x = rows(number, n, dtype)
         for function in (compiled.softmax, compiled.log_softmax):

@@ -18,6 +18,7 @@
 #include "chosen.h"
 #include "draw_row.h"
 #include "columns.h"
+#include "sixteen.h"
 #include "rows.h"
 #include "short.h"
 #include "batch.h"

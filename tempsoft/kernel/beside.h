@@ -53,9 +53,10 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
     }
 }
 
-/* The exponentials of a row and their sum, while `before` is divided unless that is NULL. */
-TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
-                           R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache) {
+/* The exponentials of a row and what adds up to their sum, while `before` is divided unless that is NULL. */
+TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type,
+                                const R(scale) * scale, R(seen) * seen, REAL *e, const R(undivided) * before,
+                                int past_cache) {
     const intptr_t size = R(size_of)(type), head = past_cache && before ? before->head : 0;
     R(sum) sum = R(sum_zero)();
     intptr_t i = 0;
@@ -94,6 +95,12 @@ TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts
     }
     for (; summed < n; summed += TS_GROUP)
         R(sum_group)(&sum, e + summed);
+    return sum;
+}
+
+TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
+                           R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache) {
+    R(sum) sum = R(sums_beside)(exp_of, x, n, type, scale, seen, e, before, past_cache);
     return R(sum_total)(&sum);
 }
 

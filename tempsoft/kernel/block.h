@@ -70,7 +70,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.block_of = (intptr_t *)(s.sorted + n_draws);
     s.fraction = (double *)(s.block_of + n_draws);
     s.turned = (REAL *)(s.fraction + n_draws);
-    s.tile = s.fraction + n_draws + TS_SHORT * TS_TILE_BYTES / sizeof(double);
+    s.tile = s.fraction + n_draws + ts_together_doubles(rows);
     s.lists = s.fraction + n_draws; /* filtered rows are not taken as tiles, so there may be others here */
     s.taken = (uint64_t *)s.lists;
     s.chosen = (REAL *)(s.lists + (which == TS_BEST   ? 4 * rows->n_draws

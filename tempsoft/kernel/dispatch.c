@@ -90,9 +90,9 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const size_t lists = which == TS_BEST ? 4 * (size_t)rows->n_draws : which == TS_DRAW ? n_blocks * TS_BLOCK / 64 : 0;
     if (rows->top_k || which == TS_BEST) /* block.h, for filters */
         return always + lists + TS_GROUP + 2 * ((size_t)ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK;
-    const size_t turned = TS_SHORT * TS_TILE_BYTES / sizeof(double); /* short.h */
+    const size_t turned = (size_t)ts_together_doubles(rows);
     if (which == TS_DRAW)
-        return always + (rows->n_rows > 1 && rows->n_categories <= TS_SHORT ? turned : 0);
+        return always + (rows->n_categories <= TS_SHORT ? turned : 0);
     /* columns.h: four doubles and three numbers a block and column */
     const size_t n_columns = TS_TILE_BYTES / sizeof(float);
     const size_t row = ts_has_row(which, rows) ? (size_t)ts_row_doubles(rows) : 0; /* softmax.h */

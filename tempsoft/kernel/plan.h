@@ -14,6 +14,7 @@
 #define TS_GROUP 64        /* categories a group of a block */
 #define TS_SHORT 128       /* categories of a row that is short: tiles of them stay in L1 */
 #define TS_LONGEST 262144  /* categories of a row whose exponentials stay in cache */
+#define TS_SIXTEEN 128     /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
 #define TS_WAITING 524288  /* bytes of a row whose exponentials do, beside those of the next */
 #define TS_LINE 64         /* bytes in a line of the cache */
 #define TS_TILE_BYTES 128  /* rows side by side: two cache lines of each category */
@@ -140,6 +141,12 @@ static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
 /* Numbers in a window of a search. */
 static inline intptr_t ts_room(intptr_t n_categories) {
     return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 : 2 * TS_BLOCK;
+}
+
+/* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, sixteen.h two times 16 rows. */
+static inline intptr_t ts_together_doubles(const ts_rows *rows) {
+    const intptr_t tile = TS_SHORT * TS_TILE_BYTES / 8, sixteens = 2 * 16 * TS_SIXTEEN;
+    return rows->n_rows < 16 ? 0 : rows->n_categories <= TS_SIXTEEN && sixteens > tile ? sixteens : tile;
 }
 
 /* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache, and are then

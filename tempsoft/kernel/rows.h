@@ -28,37 +28,24 @@ typedef struct {
 TS_INLINE R(beginning) R(begin)(const ts_rows *rows, intptr_t i, ts_type type, R(scratch) * s) {
     const char *x = rows->logits.data + rows->logits_step * i;
     const tempering *k = R(tempering_for)(s, temperature_of(rows, i));
-    const intptr_t n = rows->n_categories < TS_GROUP ? rows->n_categories : TS_GROUP;
-    VR max[TS_GROUP / LANES];
-    if (n == TS_GROUP) {
-        for (int v = 0; v < TS_GROUP / LANES; v++)
-            max[v] = R(load_typed)(x, v * LANES, type);
-    } else {
-        REAL buffer[TS_GROUP];
-        const ts_vector numbers = {(char *)x, R(size_of)(type), type};
-        const REAL *first = R(load)(&numbers, 0, n, buffer);
-        for (int v = 0; v < TS_GROUP / LANES; v++)
-            max[v] = V(load_up_to)(first + v * LANES, n - v * LANES, V(set1)((REAL)-INFINITY));
-    }
-    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
-        for (int v = 0; v < width; v++)
-            max[v] = V(max)(max[v], max[v + width]);
     R(beginning) b;
-    b.c = R(exponent_of)((double)V(largest)(max[0]), k);
+    b.c = R(exponent_of)((double)V(largest)(R(first_max)(x, rows->n_categories, type)), k);
     b.is_fast = R(is_moderate)(k) && fabs(b.c) < LARGEST_EXPONENT;
     b.scale = R(scale_of)(k, b.c, 0);
     return b;
 }
 
-TS_INLINE void R(softmax_rows_of)(const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
+TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
     const intptr_t n = rows->n_categories;
+    if (first == rows->n_rows)
+        return;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     ts_knobs knobs = {0, 0, 1, 0, 0};
     R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0};
-    R(beginning) next = R(begin)(rows, 0, type, s);
+    R(beginning) next = R(begin)(rows, first, type, s);
     int is_waiting = 0;
-    for (intptr_t i = 0; i < rows->n_rows; i++) {
+    for (intptr_t i = first; i < rows->n_rows; i++) {
         const char *x = rows->logits.data + rows->logits_step * i;
         REAL *const e = i & 1 ? s->block : s->weights;
         const R(beginning) this = next;
@@ -94,16 +81,19 @@ TS_INLINE void R(softmax_rows_of)(const ts_rows *rows, ts_type type, int past_ca
 }
 
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
-    const int is_long = rows->out_step >= FEWEST_PAST_CACHE;
-    if (rows->past_cache && is_long && R(is_plain)(&rows->out))
-        R(softmax_rows_of)(rows, PLAIN, 1, s);
-    else if (R(is_plain)(&rows->out))
-        R(softmax_rows_of)(rows, PLAIN, 0, s);
+    const int is_long = rows->out_step >= FEWEST_PAST_CACHE, is_plain = R(is_plain)(&rows->out);
+    const int is_whole = rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL);
+    if (rows->past_cache && is_plain && is_whole && rows->n_categories <= TS_SIXTEEN)
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, 1, s), rows, PLAIN, is_long, s);
+    else if (rows->past_cache && is_long && is_plain)
+        R(softmax_rows_from)(0, rows, PLAIN, 1, s);
+    else if (is_plain)
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, 0, s), rows, PLAIN, 0, s);
 #if TS_REAL == 32
     else if (rows->out.type == TS_F16)
-        R(softmax_rows_of)(rows, TS_F16, 0, s);
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_F16, 0, s), rows, TS_F16, 0, s);
     else
-        R(softmax_rows_of)(rows, TS_BF16, 0, s);
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_BF16, 0, s), rows, TS_BF16, 0, s);
 #endif
 }
 

@@ -79,14 +79,7 @@ static int R(short_max)(R(short_tile) * t) {
         /* what is above the first group by this much may exceed its c */
         const VR reach = V(set1)((REAL)((HEADROOM - 2) * LOG_2_HI * t->plans.k->temperature));
         is_bad = v_mask_or(is_bad, V(not_le)(max, V(add)(first, reach)));
-        REAL firsts[LANES];
-        V(store)(firsts, first);
-        for (int i = 0; i < LANES; i += VD_LANES) {
-            const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(firsts + i), vd_set1(t->plans.k->log2_e.hi));
-            is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
-            is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
-            vd_store(t->plans.exponent + v + i, vd_sub(vd_add(c, to_even), to_even));
-        }
+        is_bad = v_mask_or(is_bad, R(exponents_of)(first, t->plans.k, t->plans.exponent + v));
     }
     return !v_mask_any(is_bad);
 }
@@ -95,16 +88,8 @@ static int R(short_max)(R(short_tile) * t) {
 static void R(short_exp)(R(short_tile) * t) {
     R(scale) scale = R(scale_of)(t->plans.k, 0, 0);
     R(seen) seen = R(nothing_seen)();
-    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * t->plans.k->temperature);
     for (int v = 0; v < TILE; v += LANES) {
-        vd parts[2][LANES / VD_LANES];
-        for (int i = 0; i < LANES / VD_LANES; i++) {
-            const vd c = vd_load(t->plans.exponent + v + i * VD_LANES);
-            parts[0][i] = vd_sub(round, c);
-            parts[1][i] = vd_mul(vd_add(c, below), to_logits);
-        }
-        scale.round_less_c = R(narrow)(parts[0]);
-        scale.lowest = R(narrow)(parts[1]);
+        R(set_exponents)(&scale, t->plans.k, t->plans.exponent + v);
         R(exp_lanes)(t->e + v, TILE, t->n, &scale, &seen, t->e + v, TILE);
     }
 }
@@ -122,24 +107,6 @@ static void R(short_sums)(R(short_tile) * t) {
             vd_store(t->plans.sum_hi + c + part * VD_LANES, total.hi[part]);
             vd_store(t->plans.sum_lo + c + part * VD_LANES, R(sum_low)(&total, part));
         }
-    }
-}
-
-/* 1 / sum of each row, as hi + lo: dd_inverse for many. */
-static void R(short_factors)(const R(short_tile) * t, REAL *hi, REAL *lo) {
-    const vd one = vd_set1(1);
-    for (int c = 0; c < TILE; c += LANES) {
-        vd parts[2][LANES / VD_LANES];
-        for (int i = 0; i < LANES / VD_LANES; i++) {
-            const vd sum = vd_load(t->plans.sum_hi + c + i * VD_LANES), sum_lo = vd_load(t->plans.sum_lo + c + i * VD_LANES);
-            const vd inverse = vd_div(one, sum), error = vd_fms(inverse, sum, one);
-            parts[0][i] = inverse;
-            parts[1][i] = vd_mul(vd_sub(vd_sub(vd_set1(0), error), vd_mul(inverse, sum_lo)), inverse);
-        }
-        V(store)(hi + c, R(narrow)(parts[0]));
-        for (int i = 0; i < LANES / VD_LANES; i++)
-            parts[1][i] = vd_add(vd_sub(parts[0][i], R(wide)(hi + c + i * VD_LANES)), parts[1][i]);
-        V(store)(lo + c, R(narrow)(parts[1]));
     }
 }
 
@@ -173,7 +140,7 @@ static int R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch)
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
     REAL hi[TILE], lo[TILE];
-    R(short_factors)(&t, hi, lo);
+    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
     for (int v = 0; v < TILE; v += LANES) {
         const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
         for (intptr_t i = 0; i < t.n; i++)
@@ -265,7 +232,7 @@ static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * 
         REAL hi[TILE], lo[TILE];
         if (!R(short_plans)(&t, rows, first, s))
             return 0;
-        R(short_factors)(&t, hi, lo);
+        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
         for (int v = 0; v < TILE; v += LANES) {
             const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
             for (intptr_t i = 0; i < t.n; i++) {

@@ -9,6 +9,7 @@
 
 #define PARTS (16 / VD_LANES) /* vectors of 16 doubles */
 #define PIECES (16 / LANES)   /* vectors of 16 REALs */
+#define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs: every second lane each, if two */
 
 typedef struct {
     vd hi[PARTS];
@@ -137,6 +138,29 @@ static inline R(sum) R(sum_across)(R(sum) sums[16]) {
     }
 #endif
     return sums[0];
+}
+
+/* 16 sums of rows as 16 accumulators whose lanes are those rows, and the other way round of where they lie. */
+static inline R(sum) R(sum_of_sixteen)(const R(sum) rows[16]) {
+    R(sum) sums[16];
+    for (int part = 0; part < PARTS; part++)
+        for (int to = 0; to < PARTS; to++) {
+            vd hi[VD_LANES], lo[VD_LANES];
+            for (int i = 0; i < VD_LANES; i++) {
+                hi[i] = rows[to * VD_LANES + i].hi[part];
+                lo[i] = R(sum_low)(&rows[to * VD_LANES + i], part);
+            }
+            vd_transpose(hi);
+            vd_transpose(lo);
+            for (int i = 0; i < VD_LANES; i++) {
+                const int j = part / WIDTHS * LANES + i * WIDTHS + part % WIDTHS;
+                sums[j].hi[to] = hi[i];
+#if TS_REAL == 64
+                sums[j].lo[to] = lo[i];
+#endif
+            }
+        }
+    return R(sum_across)(sums);
 }
 
 static inline dd R(sum_total)(R(sum) * sum) {

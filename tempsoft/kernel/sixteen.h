@@ -1,0 +1,245 @@
+/* Rows of a few groups, 16 together: what there is one of for a row, c and the inverse of the sum, is found for 16 rows in
+ * lanes, as the chains to find them are longer than the rows. For REAL, by inclusion.
+ *
+ * The same bits as a row by itself. Sixteen of which one is not for the fast formula are taken one by one.
+ */
+
+/* The largest numbers of a row's first group, in lanes. */
+TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
+    VR max[TS_GROUP / LANES];
+    if (n >= TS_GROUP) {
+        for (int v = 0; v < TS_GROUP / LANES; v++)
+            max[v] = R(load_typed)(x, v * LANES, type);
+    } else {
+        REAL buffer[TS_GROUP];
+        const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+        const REAL *first = R(load)(&numbers, 0, n, buffer);
+        for (int v = 0; v < TS_GROUP / LANES; v++)
+            max[v] = V(load_up_to)(first + v * LANES, n - v * LANES, V(set1)((REAL)-INFINITY));
+    }
+    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
+        for (int v = 0; v < width; v++)
+            max[v] = V(max)(max[v], max[v + width]);
+    return max[0];
+}
+
+/* c of LANES rows whose first groups have these maxima; where it is not one for the fast formula. */
+static inline v_mask R(exponents_of)(VR max, const tempering *k, double *exponent) {
+    REAL numbers[LANES];
+    v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
+    V(store)(numbers, max);
+    for (int i = 0; i < LANES; i += VD_LANES) {
+        const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(numbers + i), vd_set1(k->log2_e.hi));
+        is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
+        is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
+        vd_store(exponent + i, vd_sub(vd_add(c, to_even), to_even));
+    }
+    return is_bad;
+}
+
+/* Make c of a scale that of LANES rows, a lane each. */
+TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const double *exponent) {
+    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * k->temperature);
+    vd parts[2][LANES / VD_LANES];
+    for (int i = 0; i < LANES / VD_LANES; i++) {
+        const vd c = vd_load(exponent + i * VD_LANES);
+        parts[0][i] = vd_sub(round, c);
+        parts[1][i] = vd_mul(vd_add(c, below), to_logits);
+    }
+    scale->round_less_c = R(narrow)(parts[0]);
+    scale->lowest = R(narrow)(parts[1]);
+}
+
+/* 1 / sum of n rows, as hi + lo: dd_inverse for many. */
+static void R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL *hi, REAL *lo) {
+    const vd one = vd_set1(1);
+    for (int c = 0; c < n; c += LANES) {
+        vd parts[2][LANES / VD_LANES];
+        for (int i = 0; i < LANES / VD_LANES; i++) {
+            const vd sum = vd_load(sum_hi + c + i * VD_LANES), inverse = vd_div(one, sum);
+            const vd error = vd_fms(inverse, sum, one), low = vd_mul(inverse, vd_load(sum_lo + c + i * VD_LANES));
+            parts[0][i] = inverse;
+            parts[1][i] = vd_mul(vd_sub(vd_sub(vd_set1(0), error), low), inverse);
+        }
+        V(store)(hi + c, R(narrow)(parts[0]));
+        for (int i = 0; i < LANES / VD_LANES; i++)
+            parts[1][i] = vd_add(vd_sub(parts[0][i], R(wide)(hi + c + i * VD_LANES)), parts[1][i]);
+        V(store)(lo + c, R(narrow)(parts[1]));
+    }
+}
+
+#define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
+
+/* Results on their way past the cache: rows that follow each other are put down here, as their ends are not those of
+ * lines, and whole lines go on. */
+typedef struct {
+    REAL numbers[LINE + TS_SIXTEEN + LANES]; /* as in memory from `to` on, which is a line */
+    REAL *to;
+    intptr_t start, end; /* of those that are here */
+} R(lines);
+
+static inline void R(lines_from)(R(lines) * l, REAL *to) {
+    l->start = l->end = (intptr_t)((uintptr_t)to % TS_LINE / sizeof(REAL));
+    l->to = to - l->start;
+}
+
+/* Write what is not a whole line, or those numbers of one that were not written before. */
+static inline void R(write_some)(R(lines) * l, intptr_t end) {
+    for (; l->start < end; l->start++)
+        l->to[l->start] = l->numbers[l->start];
+}
+
+static inline void R(write_lines)(R(lines) * l) {
+    intptr_t at = 0;
+    if (l->start > 0 && l->end >= LINE) {
+        R(write_some)(l, LINE);
+        at = LINE;
+    }
+    for (; l->start == at && at + LINE <= l->end; l->start = at += LINE)
+        for (intptr_t i = at; i < at + LINE; i += LANES)
+            V(stream)(l->to + i, V(load)(l->numbers + i));
+    if (at == 0)
+        return;
+    for (intptr_t i = 0; i < LINE; i += LANES) /* those that are left are fewer */
+        V(store)(l->numbers + i, V(load)(l->numbers + at + i));
+    l->to += at;
+    l->end -= at;
+    l->start = 0;
+}
+
+/* Sixteen rows whose exponentials wait to be divided. */
+typedef struct {
+    intptr_t first, n_padded; /* the first row; numbers from row to row of */
+    REAL *e;
+    REAL round_less_c[16], lowest[16]; /* what their exponentials are made with, */
+    REAL hi[16], lo[16];               /* and their factors */
+} R(sixteen);
+
+/* Row i of them, to be divided into `lines` unless that is NULL. */
+static inline R(undivided) R(row_of_sixteen)(const R(sixteen) * t, int i, const ts_rows *rows, R(lines) * lines) {
+    char *const to = rows->out.data + (t->first + i) * rows->out_step;
+    return (R(undivided)){t->e + i * t->n_padded, lines ? (char *)(lines->numbers + lines->end) : to,
+                          {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0}, 0};
+}
+
+static inline void R(put_down)(R(lines) * lines, intptr_t n) {
+    lines->end += n;
+    R(write_lines)(lines);
+}
+
+/* c of sixteen rows; 0 if they are declined. */
+TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
+    const char *x = rows->logits.data + t->first * rows->logits_step;
+    for (int i = 0; i < 16; i += LANES) {
+        VR max[LANES];
+        double exponent[LANES];
+        R(scale) scale;
+        for (int j = 0; j < LANES; j++)
+            max[j] = R(first_max)(x + (i + j) * rows->logits_step, rows->n_categories, type);
+        V(transpose)(max);
+        for (int j = 1; j < LANES; j++)
+            max[0] = V(max)(max[0], max[j]);
+        if (v_mask_any(R(exponents_of)(max[0], k, exponent)))
+            return 0;
+        R(set_exponents)(&scale, k, exponent);
+        V(store)(t->round_less_c + i, scale.round_less_c);
+        V(store)(t->lowest + i, scale.lowest);
+    }
+    return 1;
+}
+
+/* Their exponentials and factors, while those before are divided unless there are none; 0 if they are declined. */
+TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k,
+                              const R(sixteen) * before, R(lines) * lines) {
+    R(scale) scale = R(scale_of)(k, 0, 0);
+    R(seen) seen = R(nothing_seen)();
+    R(sum) sums[16];
+    for (int i = 0; i < 16; i++) {
+        const char *x = rows->logits.data + (t->first + i) * rows->logits_step;
+        REAL *const e = t->e + i * t->n_padded;
+        scale.round_less_c = V(set1)(t->round_less_c[i]);
+        scale.lowest = V(set1)(t->lowest[i]);
+        if (before) {
+            const R(undivided) row = R(row_of_sixteen)(before, i, rows, lines);
+            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, &row, 0);
+            if (lines)
+                R(put_down)(lines, rows->n_categories);
+        } else {
+            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, NULL, 0);
+        }
+    }
+    const R(sum) total = R(sum_of_sixteen)(sums);
+    double sum_hi[16], sum_lo[16];
+    for (int part = 0; part < PARTS; part++) {
+        vd_store(sum_hi + part * VD_LANES, TS_REAL == 32 ? vd_mul(total.hi[part], vd_set1(0x1p896)) : total.hi[part]);
+        vd_store(sum_lo + part * VD_LANES, R(sum_low)(&total, part));
+    }
+    R(inverses)(sum_hi, sum_lo, 16, t->hi, t->lo);
+    return !R(exceeded)(&seen);
+}
+
+/* Divide them, and leave nothing in `lines`. */
+TS_INLINE void R(divide_sixteen)(const R(sixteen) * t, const ts_rows *rows, ts_type type, R(lines) * lines) {
+    for (int i = 0; i < 16; i++) {
+        const R(undivided) row = R(row_of_sixteen)(t, i, rows, lines);
+        R(divide_some)(&row, 0, rows->n_categories, type);
+        if (lines)
+            R(put_down)(lines, rows->n_categories);
+    }
+    if (lines)
+        R(write_some)(lines, lines->end);
+}
+
+/* softmax of rows by sixteens, past the cache if they follow each other; how many were taken. */
+TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
+    const intptr_t n = rows->n_categories, n_padded = (n + TS_GROUP - 1) / TS_GROUP * TS_GROUP;
+    if (n > TS_SIXTEEN || rows->temperature_step || rows->n_rows < 32)
+        return 0;
+    const tempering k = *R(tempering_for)(s, temperature_of(rows, 0));
+    if (!R(is_moderate)(&k))
+        return 0;
+    R(source) row = R(whole)(&rows->logits);
+    ts_vector out = rows->out;
+    const ts_knobs knobs = {k.temperature, 0, 1, 0, 0};
+    R(lines) staged, *const lines = past_cache ? &staged : NULL;
+    R(sixteen) tiles[2];
+    int at = 0, is_waiting = 0;
+    intptr_t first = 0;
+    if (lines)
+        R(lines_from)(lines, (REAL *)rows->out.data);
+    for (int i = 0; i < 2; i++) {
+        tiles[i].n_padded = n_padded;
+        tiles[i].e = s->turned + i * 16 * n_padded;
+    }
+    for (; first + 16 <= rows->n_rows; first += 16) {
+        R(sixteen) *const this = &tiles[at], *const before = &tiles[!at];
+        this->first = first;
+        int are_fast = R(begin_sixteen)(this, rows, type, &k);
+        if (are_fast && is_waiting) {
+            are_fast = R(make_sixteen)(this, rows, type, &k, before, lines);
+            is_waiting = 0;
+        } else if (are_fast) {
+            are_fast = R(make_sixteen)(this, rows, type, &k, NULL, NULL);
+            if (lines)
+                R(lines_from)(lines, (REAL *)(rows->out.data + first * rows->out_step));
+        }
+        if (are_fast) {
+            is_waiting = 1;
+            at = !at;
+            continue;
+        }
+        if (is_waiting)
+            R(divide_sixteen)(before, rows, type, lines);
+        else if (lines)
+            R(write_some)(lines, lines->end);
+        is_waiting = 0;
+        for (intptr_t i = first; i < first + 16; i++) {
+            row.numbers.data = rows->logits.data + i * rows->logits_step;
+            out.data = rows->out.data + i * rows->out_step;
+            R(softmax_row)(&row, n, &knobs, &out, s);
+        }
+    }
+    if (is_waiting)
+        R(divide_sixteen)(&tiles[!at], rows, type, lines);
+    return first;
+}
