@@ -20,7 +20,7 @@ from typing import Any
 from . import arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
-LARGE_SLICE = 1 << 22  # the same where nothing is copied
+LARGE_SLICE = 1 << 21  # the same where nothing is copied
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 TILE = 128  # rows that the kernels may take together: a slice has whole tiles
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
