@@ -21,4 +21,5 @@
 #include "sixteen.h"
 #include "rows.h"
 #include "short.h"
+#include "strips.h"
 #include "batch.h"

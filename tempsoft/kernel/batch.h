@@ -1,11 +1,8 @@
 /* The entry points: a batch of rows through the row or the column kernels. For REAL, by inclusion. */
 
-#define LINES_AHEAD 16 /* categories, from those worked on to those fetched */
-
 /* How a function takes one row, and a tile of columns. */
 typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                 R(scratch) * s);
-typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 typedef void (*R(rows_function))(const ts_rows *rows, R(scratch) * s);
 typedef int (*R(short_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 
@@ -30,82 +27,6 @@ static shape_of_work R(shape_of)(const ts_rows *rows) {
         (rows->out.stride == size || rows->out.stride == 0))
         return SHORT;
     return R(are_short)(rows) ? IN_A_ROW : ONE_BY_ONE;
-}
-
-/* A tile of columns at x, of which `width` from `first` on are rows, with the results at out; 0 if it was declined. */
-static int R(try_columns)(const ts_rows *rows, intptr_t first, intptr_t width, ts_vector x, ts_vector out,
-                          R(tile_function) of_tile, R(scratch) * s) {
-    R(tile) t = {.n = rows->n_categories, .n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK};
-    const double temperature = temperature_of(rows, first);
-    for (intptr_t c = 1; c < width && rows->temperature_step != 0; c++)
-        if (temperature_of(rows, first + c) != temperature)
-            return 0;
-    t.k = *R(tempering_for)(s, temperature);
-    if (!R(is_moderate)(&t.k))
-        return 0;
-    const size_t n_numbers = (size_t)t.n_blocks * TILE;
-    t.max = s->tile;
-    t.exponent = t.max + n_numbers;
-    t.sum_hi = t.exponent + n_numbers;
-    t.sum_lo = t.sum_hi + n_numbers;
-    t.factor_hi = (REAL *)(t.sum_lo + n_numbers);
-    t.factor_lo = t.factor_hi + n_numbers;
-    t.factor_down = t.factor_lo + n_numbers;
-    t.x = x.data;
-    t.x_stride = x.stride;
-    t.out = out.data;
-    t.out_stride = out.stride;
-    return of_tile(&t, s);
-}
-
-/* The first `bytes` of n lines from one place to another, the next lines being fetched meanwhile; past the cache if that
- * is wanted and they are whole lines of it. */
-static void R(move_lines)(const char *from, intptr_t from_step, char *to, intptr_t to_step, intptr_t n, intptr_t bytes,
-                          int past_cache) {
-    const intptr_t size = LANES * sizeof(REAL), whole = bytes - bytes % size;
-    past_cache = past_cache && (uintptr_t)to % TS_LINE == 0 && to_step % TS_LINE == 0;
-    for (intptr_t i = 0; i < n; i++, from += from_step, to += to_step) {
-        for (intptr_t at = 0; at < bytes; at += TS_LINE)
-            fetch_far((uintptr_t)from + (uintptr_t)(LINES_AHEAD * from_step + at));
-        for (intptr_t at = 0; at < whole; at += size)
-            if (past_cache)
-                V(stream)((REAL *)(to + at), V(load)((const REAL *)(from + at)));
-            else
-                V(store)((REAL *)(to + at), V(load)((const REAL *)(from + at)));
-        if (whole < bytes)
-            memcpy(to + whole, from + whole, (size_t)(bytes - whole));
-    }
-}
-
-/* A strip of columns from column i on, which is brought into cache first: far apart in memory, the categories of a column
- * may all have the same few places there. How many columns were taken; the others were declined. */
-static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) of_tile, R(scratch) * s) {
-    const intptr_t n = rows->n_categories, most = TS_STRIP_BYTES / (intptr_t)sizeof(REAL);
-    const intptr_t head = R(before_line)((const REAL *)(rows->out.stride ? rows->out.data + i * rows->out_step
-                                                                         : rows->logits.data + i * rows->logits_step));
-    const intptr_t whole = head ? head : most; /* the strips after the first start with a line of the cache */
-    const intptr_t width = rows->n_rows - i < whole ? rows->n_rows - i : whole;
-    char *const strip = (char *)s->strip;
-    REAL sums[TILE];
-    intptr_t n_taken = 0;
-    if (width < most) /* so that there are numbers in the columns that are missing */
-        memset(strip, 0, (size_t)(n * TS_STRIP_BYTES));
-    R(move_lines)(rows->logits.data + i * rows->logits_step, rows->logits.stride, strip, TS_STRIP_BYTES, n,
-                  width * (intptr_t)sizeof(REAL), 0);
-    while (n_taken < width) {
-        const ts_vector x = {strip + n_taken * (intptr_t)sizeof(REAL), TS_STRIP_BYTES, PLAIN};
-        const ts_vector one_each = {(char *)sums, 0, PLAIN};
-        const intptr_t end = width - n_taken < TILE ? width : n_taken + TILE;
-        if (!R(try_columns)(rows, i + n_taken, end - n_taken, x, rows->out.stride ? x : one_each, of_tile, s))
-            break;
-        for (intptr_t c = n_taken; !rows->out.stride && c < end; c++)
-            *(REAL *)(rows->out.data + (i + c) * rows->out_step) = sums[c - n_taken];
-        n_taken = end;
-    }
-    if (rows->out.stride)
-        R(move_lines)(strip, TS_STRIP_BYTES, rows->out.data + i * rows->out_step, rows->out.stride, n,
-                      n_taken * (intptr_t)sizeof(REAL), rows->past_cache);
-    return n_taken;
 }
 
 /* Make `row` and its knobs those of row i. What is the same for all rows stays: a copy of it would have to wait for its
@@ -134,13 +55,15 @@ typedef struct {
 static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shape, const R(ways) * ways,
                              R(scratch) * s) {
     if (shape == AS_COLUMNS && ways->of_columns && s->strip)
-        return R(take_strip)(rows, i, ways->of_columns, s);
+        return ways->of_columns == R(softmax_tile) ? R(softmax_strip)(rows, i, s)
+                                                   : R(take_strip)(rows, i, ways->of_columns, s);
     if (rows->n_rows - i < TILE)
         return 0;
     if (shape == AS_COLUMNS && ways->of_columns) {
         const ts_vector x = {rows->logits.data + i * rows->logits_step, rows->logits.stride, PLAIN};
         const ts_vector out = {rows->out.data + i * rows->out_step, rows->out.stride, PLAIN};
-        return R(try_columns)(rows, i, TILE, x, out, ways->of_columns, s) ? TILE : 0;
+        R(tile) tile;
+        return R(set_tile)(&tile, rows, i, TILE, x, out, 0, s) && ways->of_columns(&tile, s) ? TILE : 0;
     }
     return shape == SHORT && ways->of_short && ways->of_short(rows, i, s) ? TILE : 0;
 }

@@ -203,20 +203,29 @@ static void R(tile_factors)(R(tile) * t, R(scratch) * s) {
     }
 }
 
-static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
+/* Exponentials in place of the results, and what divides them; 0 if the tile is to be declined. */
+static int R(tile_exps)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
         R(tile_exp)(t, b, 1, s);
     R(tile_factors)(t, s);
-    for (intptr_t b = 0; b < t->n_blocks; b++)
-        for (intptr_t i = b * TS_BLOCK; i < R(block_end)(t, b); i++)
-            for (int v = 0; v < TILE_VECTORS; v++) {
-                const intptr_t at = b * TILE + v * LANES;
-                VR e = V(mul)(V(load)(R(out_at)(t, i, v)), V(load)(t->factor_down + at));
-                VR low = V(mul)(e, V(load)(t->factor_lo + at));
-                V(store)(R(out_at)(t, i, v), V(fma)(e, V(load)(t->factor_hi + at), low));
-            }
+    return 1;
+}
+
+/* Vector v of category i, of the block that begins at number b of the factors. */
+TS_INLINE VR R(tile_probability)(const R(tile) * t, intptr_t b, intptr_t i, int v) {
+    const intptr_t at = b + v * LANES;
+    const VR e = V(mul)(V(load)(R(out_at)(t, i, v)), V(load)(t->factor_down + at));
+    return V(fma)(e, V(load)(t->factor_hi + at), V(mul)(e, V(load)(t->factor_lo + at)));
+}
+
+static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
+    if (!R(tile_exps)(t, s))
+        return 0;
+    for (intptr_t i = 0; i < t->n; i++)
+        for (int v = 0; v < TILE_VECTORS; v++)
+            V(store)(R(out_at)(t, i, v), R(tile_probability)(t, i / TS_BLOCK * TILE, i, v));
     return 1;
 }
 

@@ -93,10 +93,9 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const size_t turned = (size_t)ts_together_doubles(rows);
     if (which == TS_DRAW)
         return always + (rows->n_categories <= TS_SHORT ? turned : 0);
-    /* columns.h: four doubles and three numbers a block and column */
-    const size_t n_columns = TS_TILE_BYTES / sizeof(float);
     const size_t row = ts_has_row(which, rows) ? (size_t)ts_row_doubles(rows) : 0; /* softmax.h */
-    const size_t strip =                                                  /* batch.h */
-        ts_has_strip(which, rows) ? (size_t)rows->n_categories * TS_STRIP_BYTES / sizeof(double) : 0;
-    return always + turned + n_blocks * n_columns * 11 / 2 + row + strip;
+    const int has_strip = ts_has_strip(which, rows); /* strips.h */
+    const size_t strip = has_strip ? (size_t)rows->n_categories * TS_STRIP_BYTES / sizeof(double) : 0;
+    const size_t tiles = (has_strip ? TS_STRIP_BYTES / TS_TILE_BYTES : 1) * (size_t)ts_tile_doubles(rows);
+    return always + turned + tiles + row + strip;
 }

@@ -143,6 +143,12 @@ static inline intptr_t ts_room(intptr_t n_categories) {
     return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 : 2 * TS_BLOCK;
 }
 
+/* Doubles for what is known of a tile of columns: four doubles and three numbers a block and column. */
+static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
+    const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
+    return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
+}
+
 /* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, sixteen.h two times 16 rows. */
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
     const intptr_t tile = TS_SHORT * TS_TILE_BYTES / 8, sixteens = 2 * 16 * TS_SIXTEEN;

@@ -1,0 +1,149 @@
+/* Columns by strips of whole lines, brought into cache first: far apart in memory, the categories of a column may all have
+ * the same few places there. For REAL, by inclusion.
+ *
+ * A strip of softmax is divided on its way out, and the next comes in meanwhile, so that memory is read and written at
+ * one time.
+ */
+
+#define LINES_AHEAD 16 /* categories, from those worked on to those fetched */
+#define STRIP (TS_STRIP_BYTES / (intptr_t)sizeof(REAL)) /* columns */
+#define STRIP_TILES (TS_STRIP_BYTES / TS_TILE_BYTES)
+
+typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
+
+/* Tile number `at` of the scratch memory: columns at x, of which `width` from `first` on are rows, with the results at
+ * out; 0 if they are declined. */
+static int R(set_tile)(R(tile) * t, const ts_rows *rows, intptr_t first, intptr_t width, ts_vector x, ts_vector out,
+                       int at, R(scratch) * s) {
+    const double temperature = temperature_of(rows, first);
+    for (intptr_t c = 1; c < width && rows->temperature_step != 0; c++)
+        if (temperature_of(rows, first + c) != temperature)
+            return 0;
+    t->k = *R(tempering_for)(s, temperature);
+    t->n = rows->n_categories;
+    t->n_blocks = (t->n + TS_BLOCK - 1) / TS_BLOCK;
+    const size_t n_numbers = (size_t)t->n_blocks * TILE;
+    t->max = s->tile + at * ts_tile_doubles(rows);
+    t->exponent = t->max + n_numbers;
+    t->sum_hi = t->exponent + n_numbers;
+    t->sum_lo = t->sum_hi + n_numbers;
+    t->factor_hi = (REAL *)(t->sum_lo + n_numbers);
+    t->factor_lo = t->factor_hi + n_numbers;
+    t->factor_down = t->factor_lo + n_numbers;
+    t->x = x.data;
+    t->x_stride = x.stride;
+    t->out = out.data;
+    t->out_stride = out.stride;
+    return R(is_moderate)(&t->k);
+}
+
+/* Columns in the strip from column i on: the strips after the first start with a line of the cache. */
+static intptr_t R(strip_width)(const ts_rows *rows, intptr_t i) {
+    const intptr_t head = R(before_line)((const REAL *)(rows->out.stride ? rows->out.data + i * rows->out_step
+                                                                         : rows->logits.data + i * rows->logits_step));
+    const intptr_t whole = head ? head : STRIP;
+    return rows->n_rows - i < whole ? rows->n_rows - i : whole;
+}
+
+/* `bytes` from one place to another, past the cache if that is wanted. */
+TS_INLINE void R(move)(const char *from, char *to, intptr_t bytes, int past_cache) {
+    const intptr_t size = LANES * sizeof(REAL), whole = bytes - bytes % size;
+    for (intptr_t at = 0; at < whole; at += size)
+        if (past_cache)
+            V(stream)((REAL *)(to + at), V(load)((const REAL *)(from + at)));
+        else
+            V(store)((REAL *)(to + at), V(load)((const REAL *)(from + at)));
+    if (whole < bytes)
+        memcpy(to + whole, from + whole, (size_t)(bytes - whole));
+}
+
+/* Category i of `width` columns from `first` on into the strip, the next categories being fetched meanwhile; zeros follow,
+ * so that there are numbers in columns that are missing. */
+TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, char *strip) {
+    const char *from = rows->logits.data + first * rows->logits_step + i * rows->logits.stride;
+    const intptr_t bytes = width * (intptr_t)sizeof(REAL);
+    for (intptr_t at = 0; at < bytes; at += TS_LINE)
+        fetch_far((uintptr_t)from + (uintptr_t)(LINES_AHEAD * rows->logits.stride + at));
+    R(move)(from, strip + i * TS_STRIP_BYTES, bytes, 0);
+    if (bytes < TS_STRIP_BYTES)
+        memset(strip + i * TS_STRIP_BYTES + bytes, 0, (size_t)(TS_STRIP_BYTES - bytes));
+}
+
+/* Whether results for columns from `first` on go past the cache: as whole lines. */
+static int R(strip_past_cache)(const ts_rows *rows, intptr_t first) {
+    const char *to = rows->out.data + first * rows->out_step;
+    return rows->past_cache && (uintptr_t)to % TS_LINE == 0 && rows->out.stride % TS_LINE == 0;
+}
+
+/* A strip of columns from column i on; how many were taken. The others were declined. */
+static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) of_tile, R(scratch) * s) {
+    const intptr_t width = R(strip_width)(rows, i);
+    const int past_cache = R(strip_past_cache)(rows, i);
+    char *const strip = (char *)s->strip;
+    REAL sums[TILE];
+    R(tile) tile;
+    intptr_t n_taken = 0;
+    for (intptr_t k = 0; k < rows->n_categories; k++)
+        R(move_in)(rows, i, width, k, strip);
+    while (n_taken < width) {
+        const ts_vector x = {strip + n_taken * (intptr_t)sizeof(REAL), TS_STRIP_BYTES, PLAIN};
+        const ts_vector one_each = {(char *)sums, 0, PLAIN};
+        const intptr_t end = width - n_taken < TILE ? width : n_taken + TILE;
+        if (!R(set_tile)(&tile, rows, i + n_taken, end - n_taken, x, rows->out.stride ? x : one_each, 0, s) ||
+            !of_tile(&tile, s))
+            break;
+        for (intptr_t c = n_taken; !rows->out.stride && c < end; c++)
+            *(REAL *)(rows->out.data + (i + c) * rows->out_step) = sums[c - n_taken];
+        n_taken = end;
+    }
+    for (intptr_t k = 0; rows->out.stride && k < rows->n_categories; k++)
+        R(move)(strip + k * TS_STRIP_BYTES, rows->out.data + i * rows->out_step + k * rows->out.stride,
+                n_taken * (intptr_t)sizeof(REAL), past_cache);
+    return n_taken;
+}
+
+/* Category i of a strip, divided. */
+TS_INLINE void R(divide_category)(const R(tile) * tiles, intptr_t width, intptr_t i, char *to, int past_cache) {
+    const intptr_t b = i / TS_BLOCK * TILE;
+    for (intptr_t c = 0; c < width; c += LANES) {
+        const R(tile) *t = &tiles[c / TILE];
+        const VR p = R(tile_probability)(t, b, i, (int)(c % TILE / LANES));
+        REAL *const place = (REAL *)to + c;
+        if (past_cache && c + LANES <= width)
+            V(stream)(place, p);
+        else
+            V(store_up_to)(place, width - c, p);
+    }
+}
+
+/* softmax of a strip from column i on, which came in with the strip before or comes now; how many columns were taken. */
+static intptr_t R(softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
+    const intptr_t n = rows->n_categories, width = R(strip_width)(rows, i);
+    char *const strip = (char *)s->strip;
+    R(tile) tiles[STRIP_TILES];
+    intptr_t n_taken = 0;
+    for (intptr_t k = 0; s->in_strip != i && k < n; k++)
+        R(move_in)(rows, i, width, k, strip);
+    s->in_strip = -1;
+    while (n_taken < width) {
+        const ts_vector x = {strip + n_taken * (intptr_t)sizeof(REAL), TS_STRIP_BYTES, PLAIN};
+        const intptr_t end = width - n_taken < TILE ? width : n_taken + TILE;
+        const int at = (int)(n_taken / TILE);
+        if (!R(set_tile)(&tiles[at], rows, i + n_taken, end - n_taken, x, x, at, s) || !R(tile_exps)(&tiles[at], s))
+            break;
+        n_taken = end;
+    }
+    if (n_taken == 0)
+        return 0;
+    const intptr_t next = i + n_taken, next_width = n_taken == width ? R(strip_width)(rows, next) : 0;
+    const int past_cache = R(strip_past_cache)(rows, i);
+    for (intptr_t k = 0; k < n; k++) {
+        char *const to = rows->out.data + i * rows->out_step + k * rows->out.stride;
+        R(divide_category)(tiles, n_taken, k, to, past_cache);
+        if (next_width > 0)
+            R(move_in)(rows, next, next_width, k, strip);
+    }
+    if (next_width > 0)
+        s->in_strip = next;
+    return n_taken;
+}
