@@ -54,9 +54,8 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
 }
 
 /* The exponentials of a row and what adds up to their sum, while `before` is divided unless that is NULL. */
-TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type,
-                                const R(scale) * scale, R(seen) * seen, REAL *e, const R(undivided) * before,
-                                int past_cache) {
+TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
+                                R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache) {
     const intptr_t size = R(size_of)(type), head = past_cache && before ? before->head : 0;
     R(sum) sum = R(sum_zero)();
     intptr_t i = 0;

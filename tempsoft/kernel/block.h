@@ -44,11 +44,11 @@ typedef struct {
     REAL *row;       /* a row of exponentials, if results go past the cache; else NULL */
     REAL *other_row; /* and another, or NULL, to make while the one before */
     R(waiting) * waiting;
-    int past_cache;  /* whether they do */
-    double *strip;   /* a strip of columns, or NULL, */
+    int past_cache;    /* whether they do */
+    double *strip;     /* a strip of columns, or NULL, */
     intptr_t in_strip; /* and the first of those that are there already, or -1 */
-    double *lists;   /* for chosen.h: entries in the order of their logits */
-    uint64_t *taken; /* for draws without replacement: a bit an entry */
+    double *lists;     /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken;   /* for draws without replacement: a bit an entry */
 } R(scratch);
 
 static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const ts_rows *rows) {
@@ -84,7 +84,8 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     const intptr_t n_tiles = ts_has_strip(which, rows) ? TS_STRIP_BYTES / TS_TILE_BYTES : 1;
     double *const behind = s.tile + n_tiles * ts_tile_doubles(rows);
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
-    s.other_row = s.row && n_blocks * TS_BLOCK * (intptr_t)sizeof(REAL) <= TS_WAITING ? s.row + n_blocks * TS_BLOCK : NULL;
+    s.other_row =
+        s.row && n_blocks * TS_BLOCK * (intptr_t)sizeof(REAL) <= TS_WAITING ? s.row + n_blocks * TS_BLOCK : NULL;
     s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
     s.in_strip = -1;

@@ -118,8 +118,10 @@ typedef struct {
 /* Row i of them, to be divided into `lines` unless that is NULL. */
 static inline R(undivided) R(row_of_sixteen)(const R(sixteen) * t, int i, const ts_rows *rows, R(lines) * lines) {
     char *const to = rows->out.data + (t->first + i) * rows->out_step;
-    return (R(undivided)){t->e + i * t->n_padded, lines ? (char *)(lines->numbers + lines->end) : to,
-                          {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0}, 0};
+    return (R(undivided)){t->e + i * t->n_padded,
+                          lines ? (char *)(lines->numbers + lines->end) : to,
+                          {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0},
+                          0};
 }
 
 static inline void R(put_down)(R(lines) * lines, intptr_t n) {

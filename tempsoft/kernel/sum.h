@@ -7,8 +7,8 @@
  * pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much.
  */
 
-#define PARTS (16 / VD_LANES) /* vectors of 16 doubles */
-#define PIECES (16 / LANES)   /* vectors of 16 REALs */
+#define PARTS (16 / VD_LANES)     /* vectors of 16 doubles */
+#define PIECES (16 / LANES)       /* vectors of 16 REALs */
 #define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs: every second lane each, if two */
 
 typedef struct {

@@ -20,7 +20,7 @@ typedef double vd;
 typedef int v_mask;
 
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
-#define TOGETHER 1 /* vectors whose exponentials are best computed together: 1, 2 or 4 */
+#define TOGETHER 1                          /* vectors whose exponentials are best computed together: 1, 2 or 4 */
 
 static inline vf vf_set1(float x) { return x; }
 static inline vf vf_load(const float *p) { return *p; }
