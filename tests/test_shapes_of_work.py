@@ -148,6 +148,23 @@ def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 100, 1024, 1025, 2048, 5000, 100_000])
+def test_filtered_rows_past_the_cache(compiled, dtype, n, monkeypatch):
+    """Filters and results that go past the cache do not get into each other's memory."""
+    x = rows(20, n, dtype)
+    top_k = np.array([1, 3, n // 2 + 1, n] * 5)
+    cases = [{"top_k": 5}, {"top_p": 0.9}, {"min_p": 0.1}, {"top_k": top_k, "top_p": 0.7}, {"top_k": n + 7}]
+    for filters in cases:
+        for function in (compiled.softmax, compiled.log_softmax):
+            right = np.stack(
+                [function(row, **{k: v[i] if np.ndim(v) else v for k, v in filters.items()}) for i, row in enumerate(x)]
+            )
+            monkeypatch.setattr(calls, "PAST_CACHE", 0)
+            assert function(x, **filters).tobytes() == right.tobytes()
+            monkeypatch.undo()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("p", [0.01, 0.5, 0.9, 0.999])
 def test_flat_rows_after_their_cut(compiled, dtype, p):
     """Sums made of the exponentials before the cut choose as those of the row after it do."""

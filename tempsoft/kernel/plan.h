@@ -156,9 +156,10 @@ static inline intptr_t ts_together_doubles(const ts_rows *rows) {
 }
 
 /* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache, and are then
- * written past it. Not those of a row that would not stay there. */
+ * written past it. Not those of a row that would not stay there, nor of filtered rows, whose search is in their place. */
 static inline int ts_has_row(ts_function which, const ts_rows *rows) {
-    return which == TS_SOFTMAX && rows->past_cache && rows->n_categories > TS_BLOCK && rows->n_categories <= TS_LONGEST;
+    return which == TS_SOFTMAX && rows->past_cache && !rows->top_k && rows->n_categories > TS_BLOCK &&
+           rows->n_categories <= TS_LONGEST;
 }
 
 /* Doubles for two of them, what divides the one that waits and a few words about it. */

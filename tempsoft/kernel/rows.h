@@ -124,6 +124,13 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
         plans->sum_hi[i] = sum.hi;
         plans->sum_lo[i] = sum.lo;
     }
+    for (intptr_t i = end - first; i % LANES != 0; i++) { /* so that there are numbers in every lane */
+        k[i * plans->k_step] = k[0];
+        plans->max[i] = plans->max[0];
+        plans->exponent[i] = plans->exponent[0];
+        plans->sum_hi[i] = plans->sum_hi[0];
+        plans->sum_lo[i] = plans->sum_lo[0];
+    }
 }
 
 /* logsumexp, or log_softmax if `whole`. */
