@@ -89,8 +89,8 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
     s.in_strip = -1;
-    s.waiting = (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8);
-    if (s.other_row)
+    s.waiting = s.other_row ? (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8) : NULL;
+    if (s.waiting)
         *s.waiting = (R(waiting)){NULL, NULL, 0, 0, (REAL *)(s.waiting + 1)};
     return s;
 }
