@@ -3,6 +3,7 @@
 /* How a function takes one row, and a tile of columns. */
 typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                 R(scratch) * s);
+typedef intptr_t (*R(strip_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 typedef void (*R(rows_function))(const ts_rows *rows, R(scratch) * s);
 typedef int (*R(short_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 
@@ -49,14 +50,14 @@ typedef struct {
     R(tile_function) of_columns; /* TILE of them */
     R(short_function) of_short;  /* TILE of them */
     R(rows_function) of_rows;    /* all */
+    R(strip_function) of_strip;  /* a strip of columns, if better than by of_columns */
 } R(ways);
 
 /* Take TILE rows or more from row i on together, where that can be done; how many were taken. */
 static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shape, const R(ways) * ways,
                              R(scratch) * s) {
     if (shape == AS_COLUMNS && ways->of_columns && s->strip)
-        return ways->of_columns == R(softmax_tile) ? R(softmax_strip)(rows, i, s)
-                                                   : R(take_strip)(rows, i, ways->of_columns, s);
+        return ways->of_strip ? ways->of_strip(rows, i, s) : R(take_strip)(rows, i, ways->of_columns, s);
     if (rows->n_rows - i < TILE)
         return 0;
     if (shape == AS_COLUMNS && ways->of_columns) {
@@ -99,22 +100,24 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
 }
 
 static void R(softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_SOFTMAX, rows, scratch,
-                    (R(ways)){R(softmax_row), R(softmax_tile), R(softmax_short_rows), R(softmax_rows)});
+    R(for_each_row)(
+        TS_SOFTMAX, rows, scratch,
+        (R(ways)){R(softmax_row), R(softmax_tile), R(softmax_short_rows), R(softmax_rows), R(softmax_strip)});
 }
 
 static void R(log_softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch,
-                    (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), R(log_softmax_rows)});
+    R(for_each_row)(
+        TS_LOG_SOFTMAX, rows, scratch,
+        (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), R(log_softmax_rows), NULL});
 }
 
 static void R(logsumexp)(const ts_rows *rows, double *scratch) {
     R(for_each_row)(TS_LOGSUMEXP, rows, scratch,
-                    (R(ways)){R(logsumexp_row), R(logsumexp_tile), R(logsumexp_short_rows), R(logsumexp_rows)});
+                    (R(ways)){R(logsumexp_row), R(logsumexp_tile), R(logsumexp_short_rows), R(logsumexp_rows), NULL});
 }
 
 static void R(entropy)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_ENTROPY, rows, scratch, (R(ways)){R(entropy_row), NULL, NULL, NULL});
+    R(for_each_row)(TS_ENTROPY, rows, scratch, (R(ways)){R(entropy_row), NULL, NULL, NULL, NULL});
 }
 
 /* Those with an index: support, log_prob, best and draws. */

@@ -47,21 +47,6 @@ static inline vd R(sum_low)(const R(sum) * sum, int part) {
 #endif
 }
 
-/* Add a piece of each of the four chunks of a group to the accumulators of that piece. */
-static inline void R(sum_add)(R(sum) * sum, int piece, const VR e[4]) {
-#if TS_REAL == 32
-    for (int part = 0; part < VF_LANES / VD_LANES; part++) {
-        vd *hi = &sum->hi[piece * (VF_LANES / VD_LANES) + part];
-        vd first = vd_add(vf_part_to_vd(e[0], part), vf_part_to_vd(e[1], part));
-        vd second = vd_add(vf_part_to_vd(e[2], part), vf_part_to_vd(e[3], part));
-        *hi = vd_add(*hi, vd_add(first, second));
-    }
-#else
-    for (int chunk = 0; chunk < 4; chunk++)
-        sum_compensated(&sum->hi[piece], &sum->lo[piece], e[chunk]);
-#endif
-}
-
 /* Add a group. */
 static inline void R(sum_vectors)(R(sum) * sum, const VR e[TS_GROUP / LANES]) {
     for (int piece = 0; piece < PIECES; piece++) {
@@ -74,7 +59,8 @@ static inline void R(sum_vectors)(R(sum) * sum, const VR e[TS_GROUP / LANES]) {
             *hi = vd_add(*hi, vd_add(first, second));
         }
 #else
-        R(sum_add)(sum, piece, chunks);
+        for (int chunk = 0; chunk < 4; chunk++)
+            sum_compensated(&sum->hi[piece], &sum->lo[piece], chunks[chunk]);
 #endif
     }
 }
