@@ -57,6 +57,7 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
 TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
                                 R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache) {
     const intptr_t size = R(size_of)(type), head = past_cache && before ? before->head : 0;
+    const intptr_t behind = before ? TS_GROUP : SETTLED;
     R(sum) sum = R(sum_zero)();
     intptr_t i = 0;
     if (head)
@@ -75,12 +76,14 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
             for (int j = k; j < k + TOGETHER; j++)
                 V(store)(e + i + j * LANES, v[j]);
         }
-        if (i > 0)
+        if (!before && i >= SETTLED)
+            R(sum_settled)(&sum, e + i - SETTLED);
+        else if (before && i > 0)
             R(sum_group)(&sum, e + i - TS_GROUP);
         for (int k = 0; before && k < TS_GROUP / LANES; k++)
             R(divide_at)(before, i + head + k * LANES, type, past_cache);
     }
-    intptr_t summed = i > 0 ? i - TS_GROUP : 0;
+    intptr_t summed = i > behind ? i - behind : 0;
     if (before) {
         intptr_t at = i + head;
         for (; past_cache && at + LANES <= n; at += LANES) /* lines not written whole are read first */

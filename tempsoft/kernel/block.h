@@ -241,12 +241,21 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
         V(store)(e + i, V(set1)(0));
 }
 
+/* Sums are taken well behind the exponentials: together they were found slower, for want of registers (AVX2) or because
+ * more is in flight than a CPU can look at (AVX-512); in two passes, memory has nothing to do in the second. */
 TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) s,
                              const VR *least, R(seen) * seen, REAL *e) {
     R(sum) sum = R(sum_zero)();
     if (groups == ALL_GROUPS) {
-        R(exp_span)(exp_of, x, n, &s, least, seen, e);
-        for (intptr_t i = 0; i < n; i += TS_GROUP)
+        intptr_t i = 0;
+        for (; i + TS_GROUP <= n; i += TS_GROUP) {
+            for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES)
+                R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, e + i + k);
+            if (i >= SETTLED)
+                R(sum_settled)(&sum, e + i - SETTLED);
+        }
+        R(exp_span)(exp_of, x + i, n - i, &s, least, seen, e + i);
+        for (i = i > SETTLED ? i - SETTLED : 0; i < n; i += TS_GROUP)
             R(sum_group)(&sum, e + i);
         return R(sum_total)(&sum);
     }
@@ -263,8 +272,7 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
 
 /* The exponentials e of a block of that exponent, and their sum; 0 of what is not left. `e` has room for whole groups,
  * and zeros there are left in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN; if
- * not, the fast formula finds the largest logit unless `max` is NULL. The sum is a second pass over the block in L1: one
- * alone was found slower, for want of registers (AVX2) or because more is in flight than a CPU can look at (AVX-512). */
+ * not, the fast formula finds the largest logit unless `max` is NULL. */
 static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *e,
                        double *max, int *exceeds) {
     R(scale) s = R(scale_of)(plan->k, exponent, plan->max);

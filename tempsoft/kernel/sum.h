@@ -11,6 +11,8 @@
 #define PIECES (16 / LANES)       /* vectors of 16 REALs */
 #define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs: every second lane each, if two */
 
+#define SETTLED (6 * TS_GROUP) /* numbers, until what was stored is in the cache and not on its way there */
+
 typedef struct {
     vd hi[PARTS];
 #if TS_REAL == 64
@@ -71,6 +73,21 @@ static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
     for (int i = 0; i < TS_GROUP / LANES; i++)
         vectors[i] = V(load)(e + i * LANES);
     R(sum_vectors)(sum, vectors);
+}
+
+/* The same of a group that has been in memory for SETTLED numbers, with another behind it: see vf_widened_at. */
+static inline void R(sum_settled)(R(sum) * sum, const REAL *e) {
+#if TS_REAL == 32
+    for (int part = 0; part < PARTS; part++) {
+        const float *p = e + part / WIDTHS * LANES;
+        vd chunks[4];
+        for (int chunk = 0; chunk < 4; chunk++)
+            chunks[chunk] = vf_widened_at(p + 16 * chunk, part % WIDTHS);
+        sum->hi[part] = vd_add(sum->hi[part], vd_add(vd_add(chunks[0], chunks[1]), vd_add(chunks[2], chunks[3])));
+    }
+#else
+    R(sum_group)(sum, e);
+#endif
 }
 
 #if TS_REAL == 64

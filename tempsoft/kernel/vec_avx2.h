@@ -179,6 +179,10 @@ static inline vd vf_widened(vf x, int odd) {
     const __m256i mask = _mm256_set1_epi64x(0x1fffffffe0000000);
     return _mm256_castsi256_pd(_mm256_and_si256(odd ? _mm256_srli_epi64(bits, 3) : _mm256_slli_epi64(bits, 29), mask));
 }
+static inline vd vf_widened_at(const float *p, int odd) { /* a product is a shift that drops every second float */
+    __m256i bits = _mm256_loadu_si256((const __m256i *)(p + odd));
+    return _mm256_castsi256_pd(_mm256_mul_epu32(bits, _mm256_set1_epi64x(1 << 29)));
+}
 static inline vf vf_from_vd(const vd *parts) {
     return _mm256_set_m128(_mm256_cvtpd_ps(parts[1]), _mm256_cvtpd_ps(parts[0]));
 }

@@ -158,10 +158,16 @@ static inline vd vf_part_to_vd(vf x, int part) {
     __m256d half = part ? _mm512_extractf64x4_pd(whole, 1) : _mm512_castpd512_pd256(whole);
     return _mm512_cvtps_pd(_mm256_castpd_ps(half));
 }
+static inline vd vf_widened_even(__m512i bits) { /* a product is a shift that drops what is odd */
+    return _mm512_castsi512_pd(_mm512_mul_epu32(bits, _mm512_set1_epi64(1 << 29)));
+}
 static inline vd vf_widened(vf x, int odd) {
     __m512i bits = _mm512_castps_si512(x);
     const __m512i mask = _mm512_set1_epi64(0x1fffffffe0000000);
-    return _mm512_castsi512_pd(_mm512_and_si512(odd ? _mm512_srli_epi64(bits, 3) : _mm512_slli_epi64(bits, 29), mask));
+    return odd ? _mm512_castsi512_pd(_mm512_and_si512(_mm512_srli_epi64(bits, 3), mask)) : vf_widened_even(bits);
+}
+static inline vd vf_widened_at(const float *p, int odd) {
+    return vf_widened_even(_mm512_castps_si512(vf_load(p + odd)));
 }
 static inline vf vf_from_vd(const vd *parts) {
     __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(parts[0])));

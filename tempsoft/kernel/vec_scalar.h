@@ -149,6 +149,9 @@ static inline vd vf_widened(vf x, int odd) {
     (void)odd;
     return (double)x * 0x1p-896;
 }
+/* The same of LANES floats in memory, of which p[LANES] can be read as well. Fewer operations, but for what was stored
+ * just before it waits until both vectors that it reads across are in the cache. */
+static inline vd vf_widened_at(const float *p, int odd) { return vf_widened(p[0], odd); }
 /* Lanes part * VD_LANES ... of x as doubles, and back from all parts. */
 static inline vd vf_part_to_vd(vf x, int part) {
     (void)part;

@@ -158,6 +158,9 @@ static inline emulated_512 _mm512_max_epu64(emulated_512 a, emulated_512 b) {
     EACH(8, r.q[i] = a.q[i] > b.q[i] ? a.q[i] : b.q[i]);
 }
 static inline emulated_512 _mm512_set1_epi64(long long x) { EACH(8, r.q[i] = (uint64_t)x); }
+static inline emulated_512 _mm512_mul_epu32(emulated_512 a, emulated_512 b) {
+    EACH(8, r.q[i] = (uint64_t)a.u[2 * i] * b.u[2 * i]);
+}
 static inline emulated_512 _mm512_srli_epi64(emulated_512 a, unsigned n) { EACH(8, r.q[i] = a.q[i] >> n); }
 static inline emulated_512 _mm512_slli_epi64(emulated_512 a, unsigned n) { EACH(8, r.q[i] = a.q[i] << n); }
 static inline emulated_512 _mm512_add_epi32(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] + b.u[i]); }
