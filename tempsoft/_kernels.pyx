@@ -86,6 +86,17 @@ cdef extern from "kernel/philox.h" nogil:
 
 cdef extern from * nogil:
     """
+    #if defined(__linux__)
+    #include <sched.h> /* Python.h has asked for what GNU adds */
+    #define ts_current_cpu sched_getcpu
+    #else
+    #define ts_current_cpu() (-1)
+    #endif
+    """
+    int ts_current_cpu()
+
+cdef extern from * nogil:
+    """
     #if PY_VERSION_HEX >= 0x030d0000
     #define ts_current_thread PyThreadState_GetUnchecked
     #else
@@ -406,7 +417,12 @@ WITHOUT_REPLACEMENT = <int>TS_WITHOUT_REPLACEMENT
 WEIGHTS = <int>TS_WEIGHTS
 
 
-# ---- instruction sets ----------------------------------------------------------------------------------------------
+# ---- the CPU -------------------------------------------------------------------------------------------------------
+
+def current_cpu():
+    """Of the calling thread, as the operating system counts them; -1 where it does not say."""
+    return ts_current_cpu()
+
 
 def supported_isas():
     """Names of the instruction sets built and supported here, the most preferred first."""

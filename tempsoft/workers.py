@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from . import arguments
+from . import _kernels, arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
 LARGE_SLICE = 1 << 21  # the same where nothing is copied
@@ -27,7 +27,7 @@ SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
 _tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-_n_threads = 0  # that wait for tasks
+_threads: list[threading.Thread] = []  # that wait for tasks
 _pool_lock = threading.Lock()
 
 Index = tuple[Any, ...]  # of ints, slices and perhaps an Ellipsis
@@ -207,13 +207,28 @@ class _Sharing:
 
 def _submit(task: Callable[[], None], count: int) -> None:
     """Have `task` run on so many threads of the pool, which are made when first needed and then stay."""
-    global _n_threads
     with _pool_lock:
-        while _n_threads < count:
-            threading.Thread(target=_serve, args=(_tasks,), name="tempsoft", daemon=True).start()
-            _n_threads += 1
+        while len(_threads) < count:
+            thread = threading.Thread(target=_serve, args=(_tasks,), name="tempsoft", daemon=True)
+            thread.start()
+            _threads.append(thread)
+        _keep_apart(_threads)
     for _ in range(count):
         _tasks.put(task)
+
+
+def _keep_apart(threads: list[threading.Thread]) -> None:
+    """Have threads run on any CPU that the calling thread may use but the one it is on. Linux may wake a thread on the
+    CPU of the one that wakes it, and leave it waiting there for milliseconds while another CPU is idle.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    with contextlib.suppress(OSError):
+        cpus = os.sched_getaffinity(0)
+        apart = cpus - {_kernels.current_cpu()} or cpus
+        for thread in threads:
+            if os.sched_getaffinity(thread.native_id or 0) != apart:
+                os.sched_setaffinity(thread.native_id or 0, apart)
 
 
 def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
@@ -223,8 +238,8 @@ def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
 
 def _forget_pool() -> None:
     """In a forked child the pool's threads are gone, and its lock may be held for ever."""
-    global _tasks, _n_threads, _pool_lock
-    _tasks, _n_threads, _pool_lock = queue.SimpleQueue(), 0, threading.Lock()
+    global _tasks, _threads, _pool_lock
+    _tasks, _threads, _pool_lock = queue.SimpleQueue(), [], threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -157,6 +157,19 @@ def test_other_threads_run_meanwhile(compiled, function):
     assert not all(was_over)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or CPUS < 2, reason="no CPUs to choose from")
+def test_helpers_wake_on_other_cpus(monkeypatch):
+    """Where one is woken on the CPU of the caller it waits for it, though another CPU is idle."""
+    x, before = np.zeros((200, 1000), np.float32), os.sched_getaffinity(0)
+    for cpu in sorted(before)[:2]:
+        monkeypatch.setattr(tempsoft.workers._kernels, "current_cpu", lambda cpu=cpu: cpu)
+        tempsoft.softmax(x, workers=2)
+        helpers = [thread for thread in threading.enumerate() if thread.name == "tempsoft"]
+        assert helpers
+        assert all(os.sched_getaffinity(helper.native_id) == before - {cpu} for helper in helpers)
+    assert os.sched_getaffinity(0) == before
+
+
 def test_calls_from_many_threads(compiled):
     """Each with its own data, and a workers argument of its own."""
     inputs = [np.random.default_rng(i).normal(size=(40, 3000)).astype(np.float32) for i in range(8)]
