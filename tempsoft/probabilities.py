@@ -88,10 +88,10 @@ def softmax(
     array([0.828, 0.112, 0.041, 0.019])
     """
     if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        workers is None and type(axis) is int and axis == -1
+        type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
     ):
-        result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED)
-        if result is None and resolve(None) == 1:  # one worker, one slice
+        result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
+        if result is None and resolve(workers) == 1:  # one worker, one slice
             result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result
@@ -142,10 +142,10 @@ def log_softmax(
     array([    0., -1000.])
     """
     if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        workers is None and type(axis) is int and axis == -1
+        type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
     ):
-        result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED)
-        if result is None and resolve(None) == 1:  # one worker, one slice
+        result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
+        if result is None and resolve(workers) == 1:  # one worker, one slice
             result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result
@@ -188,9 +188,9 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if workers is None and not keepdims and type(axis) is int and axis == -1:
-        result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED)
-        if result is None and resolve(None) == 1:
+    if not keepdims and type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1):
+        result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED) if workers is None else None
+        if result is None and resolve(workers) == 1:
             result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
         if result is not None:
             return result
