@@ -10,6 +10,8 @@ from . import _kernels, arguments
 from .calls import broadcast, character, given, map_rows, run
 from .workers import SLICE_SIZE, SMALLEST_SHARED, resolve
 
+_LAST = -1  # the default axis: to see that it is the same object is cheap beside a call on a few logits
+
 
 def softmax(
     logits: Any,
@@ -88,7 +90,7 @@ def softmax(
     array([0.828, 0.112, 0.041, 0.019])
     """
     if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
+        axis is _LAST or _is_last(axis, logits)
     ):
         result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
         if result is None and resolve(workers) == 1:  # one worker, one slice
@@ -142,7 +144,7 @@ def log_softmax(
     array([    0., -1000.])
     """
     if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
+        axis is _LAST or _is_last(axis, logits)
     ):
         result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
         if result is None and resolve(workers) == 1:  # one worker, one slice
@@ -188,7 +190,7 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1):
+    if not keepdims and (axis is _LAST or _is_last(axis, logits)):
         result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED) if workers is None else None
         if result is None and resolve(workers) == 1:
             result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
@@ -400,6 +402,11 @@ def support(
     types = number.dtype.char + character(rows.working)
     run(_kernels.support, broadcast(rows), (number, mass), types, resolve(workers))
     return number[()], mass[()]
+
+
+def _is_last(axis: Any, logits: Any) -> bool:
+    """Whether `axis` is the last one of what the direct functions may take."""
+    return type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
 
 
 def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:
