@@ -20,6 +20,7 @@
 #include "columns.h"
 #include "sixteen.h"
 #include "rows.h"
+#include "turn.h"
 #include "short.h"
 #include "strips.h"
 #include "batch.h"

@@ -10,6 +10,7 @@
 #undef R
 #undef VR
 #undef LANES
+#undef PIECE
 #undef REAL_MAX
 #undef REAL_SMALLEST
 #undef DEGREE
@@ -37,6 +38,7 @@
 #define R(name) name##_f32
 #define VR vf
 #define LANES VF_LANES
+#define PIECE VF_PIECE
 #define REAL_MAX 0x1.fffffep127f
 #define REAL_SMALLEST 0x1p-149f
 #define DEGREE 6
@@ -63,6 +65,7 @@
 #define R(name) name##_f64
 #define VR vd
 #define LANES VD_LANES
+#define PIECE VD_PIECE
 #define REAL_MAX 0x1.fffffffffffffp1023
 #define REAL_SMALLEST 0x1p-1074
 #define DEGREE 11

@@ -12,51 +12,6 @@ typedef struct {
     R(plans) plans;
 } R(short_tile);
 
-/* LANES rows at p, n categories of them, into `tile`, while the same of the next tile are fetched; and back. */
-TS_INLINE void R(turn_in)(const char *p, intptr_t step, intptr_t n, REAL *tile) {
-    VR v[LANES];
-    for (int k = 0; k < LANES; k++, p += step) {
-        v[k] = n >= LANES ? V(load)((const REAL *)p) : V(load_up_to)((const REAL *)p, n, V(set1)(0));
-        fetch_ahead((uintptr_t)p + (uintptr_t)(TILE * step));
-    }
-    V(transpose)(v);
-    for (int k = 0; k < LANES && k < n; k++)
-        V(store)(tile + k * TILE, v[k]);
-}
-
-TS_INLINE void R(turn_out)(const REAL *tile, intptr_t n, char *p, intptr_t step) {
-    VR v[LANES];
-    for (int k = 0; k < LANES; k++)
-        v[k] = V(load)(k < n ? tile + k * TILE : tile); /* behind the last any number does */
-    V(transpose)(v);
-    for (int k = 0; k < LANES; k++, p += step)
-        if (n >= LANES)
-            V(store)((REAL *)p, v[k]);
-        else
-            V(store_up_to)((REAL *)p, n, v[k]);
-}
-
-/* n x TILE numbers, [category][row], from TILE contiguous rows, and back. */
-static void R(transpose_in)(const char *rows, intptr_t step, intptr_t n, REAL *tile) {
-    for (int c = 0; c < TILE; c += LANES, rows += LANES * step) {
-        intptr_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            R(turn_in)(rows + i * (intptr_t)sizeof(REAL), step, LANES, tile + i * TILE + c);
-        if (i < n)
-            R(turn_in)(rows + i * (intptr_t)sizeof(REAL), step, n - i, tile + i * TILE + c);
-    }
-}
-
-static void R(transpose_out)(const REAL *tile, intptr_t n, char *rows, intptr_t step) {
-    for (int c = 0; c < TILE; c += LANES, rows += LANES * step) {
-        intptr_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            R(turn_out)(tile + i * TILE + c, LANES, rows + i * (intptr_t)sizeof(REAL), step);
-        if (i < n)
-            R(turn_out)(tile + i * TILE + c, n - i, rows + i * (intptr_t)sizeof(REAL), step);
-    }
-}
-
 /* The largest logit and c of each row; 0 if the tile is to be declined. */
 static int R(short_max)(R(short_tile) * t) {
     const intptr_t n_first = t->n < TS_GROUP ? t->n : TS_GROUP;
@@ -122,7 +77,7 @@ static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first,
         return 0;
     t->e = s->turned;
     t->n = rows->n_categories;
-    R(transpose_in)(rows->logits.data + first * rows->logits_step, rows->logits_step, t->n, t->e);
+    R(turn_in)(rows, first, t->e);
     return 1;
 }
 
@@ -146,7 +101,7 @@ static int R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch)
         for (intptr_t i = 0; i < t.n; i++)
             V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
     }
-    R(transpose_out)(t.e, t.n, rows->out.data + first * rows->out_step, rows->out_step);
+    R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
     return 1;
 }
 
@@ -167,13 +122,13 @@ static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scra
     R(log_scales) scales;
     if (!R(short_plans)(&t, rows, first, s) || !R(log_scales_of)(&t.plans, &scales))
         return 0;
-    R(transpose_in)(rows->logits.data + first * rows->logits_step, rows->logits_step, t.n, t.e); /* again */
+    R(turn_in)(rows, first, t.e); /* again */
     for (int v = 0; v < TILE; v += LANES) {
         const R(log_scale) scale = R(log_scale_at)(&scales, v);
         for (intptr_t i = 0; i < t.n; i++)
             V(store)(t.e + i * TILE + v, R(log_probability)(V(load)(t.e + i * TILE + v), &scale));
     }
-    R(transpose_out)(t.e, t.n, rows->out.data + first * rows->out_step, rows->out_step);
+    R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
     return 1;
 }
 

@@ -8,6 +8,8 @@
 #define VF_LANES 8
 #define VD_LANES 4
 #define TOGETHER 4
+#define VF_PIECE 4
+#define VD_PIECE 2
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
 
 typedef __m256 vf;
@@ -97,6 +99,35 @@ static inline void vd_transpose(vd *v) {
         v[i] = _mm256_permute2f128_pd(a[i], a[i + 2], 0x20);
         v[i + 2] = _mm256_permute2f128_pd(a[i], a[i + 2], 0x31);
     }
+}
+
+static inline vf vf_load_pieces(const float *p, intptr_t step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+static inline void vf_store_piece(float *p, vf x, int piece) {
+    _mm_storeu_ps(p, piece ? _mm256_extractf128_ps(x, 1) : _mm256_castps256_ps128(x));
+}
+static inline void vf_transpose_pieces(vf *v) {
+    vd a[4];
+    for (int i = 0; i < 4; i += 2) {
+        a[i] = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1]));
+        a[i + 1] = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
+    }
+    for (int k = 0; k < 2; k++) {
+        v[2 * k] = _mm256_castpd_ps(_mm256_unpacklo_pd(a[k], a[k + 2]));
+        v[2 * k + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a[k], a[k + 2]));
+    }
+}
+static inline vd vd_load_pieces(const double *p, intptr_t step) {
+    return _mm256_castps_pd(vf_load_pieces((const float *)p, 2 * step));
+}
+static inline void vd_store_piece(double *p, vd x, int piece) {
+    vf_store_piece((float *)p, _mm256_castpd_ps(x), piece);
+}
+static inline void vd_transpose_pieces(vd *v) {
+    const vd low = _mm256_unpacklo_pd(v[0], v[1]);
+    v[1] = _mm256_unpackhi_pd(v[0], v[1]);
+    v[0] = low;
 }
 
 static inline vd vd_set1(double x) { return _mm256_set1_pd(x); }

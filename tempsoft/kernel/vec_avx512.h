@@ -12,6 +12,8 @@
 #define VF_LANES 16
 #define VD_LANES 8
 #define TOGETHER 4
+#define VF_PIECE 4
+#define VD_PIECE 2
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
 
 typedef __m512 vf;
@@ -100,6 +102,40 @@ static inline void vd_transpose(vd *v) {
         v[i + 4] = _mm512_shuffle_f64x2(even_low, even_high, 0xdd);
         v[i + 6] = _mm512_shuffle_f64x2(odd_low, odd_high, 0xdd);
     }
+}
+
+static inline vf vf_load_pieces(const float *p, intptr_t step) {
+    const __m512 first = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    const __m512 half = _mm512_insertf32x4(first, _mm_loadu_ps(p + step), 1);
+    return _mm512_insertf32x4(_mm512_insertf32x4(half, _mm_loadu_ps(p + 2 * step), 2), _mm_loadu_ps(p + 3 * step), 3);
+}
+static inline void vf_store_piece(float *p, vf x, int piece) {
+    _mm_storeu_ps(p, piece == 0   ? _mm512_castps512_ps128(x)
+                     : piece == 1 ? _mm512_extractf32x4_ps(x, 1)
+                     : piece == 2 ? _mm512_extractf32x4_ps(x, 2)
+                                  : _mm512_extractf32x4_ps(x, 3));
+}
+static inline void vf_transpose_pieces(vf *v) {
+    vd a[4];
+    for (int i = 0; i < 4; i += 2) {
+        a[i] = _mm512_castps_pd(_mm512_unpacklo_ps(v[i], v[i + 1]));
+        a[i + 1] = _mm512_castps_pd(_mm512_unpackhi_ps(v[i], v[i + 1]));
+    }
+    for (int k = 0; k < 2; k++) {
+        v[2 * k] = _mm512_castpd_ps(_mm512_unpacklo_pd(a[k], a[k + 2]));
+        v[2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a[k], a[k + 2]));
+    }
+}
+static inline vd vd_load_pieces(const double *p, intptr_t step) {
+    return _mm512_castps_pd(vf_load_pieces((const float *)p, 2 * step));
+}
+static inline void vd_store_piece(double *p, vd x, int piece) {
+    vf_store_piece((float *)p, _mm512_castpd_ps(x), piece);
+}
+static inline void vd_transpose_pieces(vd *v) {
+    const vd low = _mm512_unpacklo_pd(v[0], v[1]);
+    v[1] = _mm512_unpackhi_pd(v[0], v[1]);
+    v[0] = low;
 }
 
 static inline vd vd_set1(double x) { return _mm512_set1_pd(x); }

@@ -21,6 +21,8 @@ typedef int v_mask;
 
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
 #define TOGETHER 1                          /* vectors whose exponentials are best computed together: 1, 2 or 4 */
+#define VF_PIECE 1                          /* lanes of a piece: 16 bytes, or less where there is no more */
+#define VD_PIECE 1
 
 static inline vf vf_set1(float x) { return x; }
 static inline vf vf_load(const float *p) { return *p; }
@@ -43,6 +45,14 @@ static inline void v_fence(void) {}
 /* Lane j of vector i becomes lane i of vector j, of as many vectors as there are lanes. */
 static inline void vf_transpose(vf *v) { (void)v; }
 static inline void vd_transpose(vd *v) { (void)v; }
+/* A vector of pieces that are `step` numbers apart, and one of its pieces to memory. */
+static inline vf vf_load_pieces(const float *p, intptr_t step) { return (void)step, *p; }
+static inline vd vd_load_pieces(const double *p, intptr_t step) { return (void)step, *p; }
+static inline void vf_store_piece(float *p, vf x, int piece) { (void)piece, *p = x; }
+static inline void vd_store_piece(double *p, vd x, int piece) { (void)piece, *p = x; }
+/* In each piece, lane j of vector i becomes lane i of vector j, of as many vectors as a piece has lanes. */
+static inline void vf_transpose_pieces(vf *v) { (void)v; }
+static inline void vd_transpose_pieces(vd *v) { (void)v; }
 static inline vd vd_div(vd a, vd b) { return a / b; }
 static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_add(vf a, vf b) { return a + b; }

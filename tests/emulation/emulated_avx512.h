@@ -183,6 +183,16 @@ static inline emulated_512 _mm512_castpd256_pd512(emulated_256 a) {
     emulated_512 r = {.q = {0}};
     return _mm512_insertf64x4(r, a, 0);
 }
+static inline __m128 _mm512_extractf32x4_ps(emulated_512 a, int quarter) { return _mm_loadu_ps(&a.f[4 * quarter]); }
+static inline __m128 _mm512_castps512_ps128(emulated_512 a) { return _mm512_extractf32x4_ps(a, 0); }
+static inline emulated_512 _mm512_insertf32x4(emulated_512 a, __m128 b, int quarter) {
+    _mm_storeu_ps(&a.f[4 * quarter], b);
+    return a;
+}
+static inline emulated_512 _mm512_castps128_ps512(__m128 a) {
+    emulated_512 r = {.q = {0}};
+    return _mm512_insertf32x4(r, a, 0);
+}
 static inline emulated_512 _mm512_cvtps_pd(emulated_256 a) { EACH(8, r.d[i] = (double)a.f[i]); }
 static inline emulated_256 _mm512_cvtpd_ps(emulated_512 a) {
     emulated_256 r;

@@ -1,0 +1,107 @@
+/* A tile of short rows, from memory to [category][row] and back. For REAL, by inclusion.
+ *
+ * LANES categories of LANES rows are transposed in registers. Fewer go by pieces of 16 bytes: a vector takes one from
+ * each of several rows, and half the steps of shuffling do. The last piece of a row reaches into the next one, which is
+ * read in vain, or written before that row is.
+ */
+
+#define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */
+
+/* LANES rows at p, n categories of them, into `tile`, while the same of the next tile are fetched; and back. */
+TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
+    VR v[LANES];
+    for (int k = 0; k < LANES; k++, p += step) {
+        v[k] = n >= LANES ? V(load)(p) : V(load_up_to)(p, n, V(set1)(0));
+        fetch_ahead((uintptr_t)(p + TILE * step));
+    }
+    V(transpose)(v);
+    for (int k = 0; k < LANES && k < n; k++)
+        V(store)(tile + k * TILE, v[k]);
+}
+
+TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
+    VR v[LANES];
+    for (int k = 0; k < LANES; k++)
+        v[k] = V(load)(k < n ? tile + k * TILE : tile); /* behind the last any number does */
+    V(transpose)(v);
+    for (int k = 0; k < LANES; k++, p += step)
+        if (n >= LANES)
+            V(store)(p, v[k]);
+        else
+            V(store_up_to)(p, n, v[k]);
+}
+
+/* The same of no more than BY_PIECES categories; whole pieces are read and written. */
+TS_INLINE void R(turn_pieces_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
+    for (intptr_t i = 0; i < n; i += PIECE) {
+        VR v[PIECE];
+        for (int j = 0; j < PIECE; j++)
+            v[j] = V(load_pieces)(p + j * step + i, PIECE * step);
+        V(transpose_pieces)(v);
+        for (int j = 0; j < PIECE && i + j < n; j++)
+            V(store)(tile + (i + j) * TILE, v[j]);
+    }
+}
+
+TS_INLINE void R(turn_pieces_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
+    for (intptr_t i = (n - 1) / PIECE * PIECE; i >= 0; i -= PIECE) { /* the last first */
+        VR v[PIECE];
+        for (int j = 0; j < PIECE; j++)
+            v[j] = V(load)(tile + (i + j < n ? i + j : i) * TILE);
+        V(transpose_pieces)(v);
+        for (int k = 0; k < LANES; k++)
+            V(store_piece)(p + k * step + i, v[k % PIECE], k / PIECE);
+    }
+}
+
+/* The tile of rows from `first` on. */
+static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
+    const intptr_t n = rows->n_categories, bytes = rows->logits_step, step = bytes / (intptr_t)sizeof(REAL);
+    for (int c = 0; c < TILE; c += LANES) {
+        const REAL *p = (const REAL *)(rows->logits.data + (first + c) * bytes);
+        /* behind the last row there may be nothing, and rows may overlap */
+        if (n <= BY_PIECES && step >= n && first + c + LANES < rows->n_rows) {
+            for (int k = 0; k < LANES; k++)
+                fetch_ahead((uintptr_t)(p + (TILE + k) * step));
+            R(turn_pieces_in)(p, step, n, tile + c);
+            continue;
+        }
+        intptr_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            R(turn_vectors_in)(p + i, step, LANES, tile + i * TILE + c);
+        if (i < n)
+            R(turn_vectors_in)(p + i, step, n - i, tile + i * TILE + c);
+    }
+}
+
+static void R(copy_past_cache)(const REAL *from, intptr_t n, REAL *to) {
+    intptr_t i = R(before_line)(to) < n ? R(before_line)(to) : n;
+    memcpy(to, from, (size_t)i * sizeof(REAL));
+    for (; i + LANES <= n; i += LANES)
+        V(stream)(to + i, V(load)(from + i));
+    memcpy(to + i, from + i, (size_t)(n - i) * sizeof(REAL));
+}
+
+/* Write TILE rows from `tile`; what is not to go to its place at once goes by way of a buffer that holds them and a piece
+ * more. */
+static void R(turn_out)(const REAL *tile, const ts_rows *rows, intptr_t first, REAL *buffer) {
+    const intptr_t n = rows->n_categories, size = sizeof(REAL);
+    REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
+    const int is_contiguous = rows->out_step == n * size, by_pieces = n <= BY_PIECES && is_contiguous;
+    const int past_cache = is_contiguous && rows->past_cache;
+    REAL *const place = by_pieces || past_cache ? buffer : to;
+    const intptr_t step = is_contiguous ? n : rows->out_step / size;
+    for (int c = 0; c < TILE; c += LANES) {
+        intptr_t i = 0;
+        for (; i + LANES <= n; i += LANES)
+            R(turn_vectors_out)(tile + i * TILE + c, LANES, place + c * step + i, step);
+        if (by_pieces)
+            R(turn_pieces_out)(tile + c, n, place + c * step, step);
+        else if (i < n)
+            R(turn_vectors_out)(tile + i * TILE + c, n - i, place + c * step + i, step);
+    }
+    if (past_cache)
+        R(copy_past_cache)(buffer, TILE * n, to);
+    else if (by_pieces)
+        memcpy(to, buffer, (size_t)(TILE * n * size));
+}
