@@ -88,7 +88,7 @@ static void R(turn_out)(const REAL *tile, const ts_rows *rows, intptr_t first, R
     const intptr_t n = rows->n_categories, size = sizeof(REAL);
     REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
     const int is_contiguous = rows->out_step == n * size, by_pieces = n <= BY_PIECES && is_contiguous;
-    const int past_cache = is_contiguous && rows->past_cache;
+    const int past_cache = is_contiguous && rows->past_cache && n >= LANES; /* of fewer it does not pay */
     REAL *const place = by_pieces || past_cache ? buffer : to;
     const intptr_t step = is_contiguous ? n : rows->out_step / size;
     for (int c = 0; c < TILE; c += LANES) {
