@@ -185,10 +185,14 @@ static inline vd vd_where(v_mask a, vd x) { return _mm256_and_pd(_mm256_castps_p
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
 static inline void vf_collect(float *p, vf x, v_mask a) {
-    float lanes[8];
-    vf_store(lanes, x);
-    for (unsigned bits = (unsigned)_mm256_movemask_ps(a); bits; bits &= bits - 1)
-        *p++ = lanes[__builtin_ctz(bits)];
+    static const int first[16][4] = {
+        {0}, {0},    {1},    {0, 1},    {2},    {0, 2},    {1, 2},    {0, 1, 2}, /* the bits that are set */
+        {3}, {0, 3}, {1, 3}, {0, 1, 3}, {2, 3}, {0, 2, 3}, {1, 2, 3}, {0, 1, 2, 3}};
+    const unsigned bits = (unsigned)_mm256_movemask_ps(a), low = bits & 15, high = bits >> 4;
+    const __m128i *const of_low = (const __m128i *)first[low], *const of_high = (const __m128i *)first[high];
+    _mm_storeu_ps(p, _mm_permutevar_ps(_mm256_castps256_ps128(x), _mm_loadu_si128(of_low)));
+    p += __builtin_popcount(low);
+    _mm_storeu_ps(p, _mm_permutevar_ps(_mm256_extractf128_ps(x, 1), _mm_loadu_si128(of_high)));
 }
 static inline void vd_collect(double *p, vd x, v_mask a) {
     double lanes[4];
