@@ -93,7 +93,7 @@ def softmax(
         axis is _LAST or _is_last(axis, logits)
     ):
         result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
-        if result is None and resolve(workers) == 1:  # one worker, one slice
+        if result is None and _is_one(workers):  # one worker, one slice
             result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result
@@ -147,7 +147,7 @@ def log_softmax(
         axis is _LAST or _is_last(axis, logits)
     ):
         result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
-        if result is None and resolve(workers) == 1:  # one worker, one slice
+        if result is None and _is_one(workers):  # one worker, one slice
             result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)
         if result is not None:
             return result
@@ -192,7 +192,7 @@ def logsumexp(
     """
     if not keepdims and (axis is _LAST or _is_last(axis, logits)):
         result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED) if workers is None else None
-        if result is None and resolve(workers) == 1:
+        if result is None and _is_one(workers):
             result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
         if result is not None:
             return result
@@ -407,6 +407,11 @@ def support(
 def _is_last(axis: Any, logits: Any) -> bool:
     """Whether `axis` is the last one of what the direct functions may take."""
     return type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
+
+
+def _is_one(workers: Any) -> bool:
+    """Whether there is one worker; a bad number is left to the checks, which have their order."""
+    return resolve(None) == 1 if workers is None else type(workers) is int and workers == 1
 
 
 def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:
