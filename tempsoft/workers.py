@@ -226,9 +226,9 @@ def _keep_apart(threads: list[threading.Thread]) -> None:
     with contextlib.suppress(OSError):
         cpus = os.sched_getaffinity(0)
         apart = cpus - {_kernels.current_cpu()} or cpus
-        for thread in threads:
-            if os.sched_getaffinity(thread.native_id or 0) != apart:
-                os.sched_setaffinity(thread.native_id or 0, apart)
+        for number in [thread.native_id for thread in threads]:
+            if number is not None and os.sched_getaffinity(number) != apart:  # 0 would be the calling thread
+                os.sched_setaffinity(number, apart)
 
 
 def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
