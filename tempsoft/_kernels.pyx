@@ -5,6 +5,8 @@ Decides nothing: arguments were checked by arguments.py, or are plain enough her
 its bits, in uint16, because NumPy knows that type only through an extension.
 """
 
+import functools
+
 import numpy
 
 cimport numpy as np
@@ -361,6 +363,57 @@ def log_softmax_direct(logits, temperature, out, largest):
 def logsumexp_direct(logits, temperature, largest):
     """As softmax_direct."""
     return direct(TS_LOGSUMEXP, logits, temperature, None, largest)
+
+
+# To call a function of Python is dear beside a kernel on four logits: so a public one is a compiled one that tries the
+# direct path and, where that is not for its arguments, calls the one in probabilities.py.
+
+cdef bint is_one_slice(object logits, object axis, object workers):
+    """Whether the categories are on the last axis, and one worker was given or will do for few logits."""
+    if workers is not None and (type(workers) is not int or workers != 1):
+        return False
+    return type(axis) is int and (
+        axis == -1 or (np.PyArray_CheckExact(logits) and axis == np.PyArray_NDIM(<np.ndarray>logits) - 1))
+
+
+def _softmax_or(function, Py_ssize_t largest):
+    def softmax(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
+                out=None, workers=None):
+        result = None
+        if top_k is None and top_p is None and min_p is None and temperature_last is False:
+            if is_one_slice(logits, axis, workers):
+                result = direct(TS_SOFTMAX, logits, temperature, out, largest)
+        return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
+                        axis=axis, out=out, workers=workers) if result is None else result
+    return softmax
+
+
+def _log_softmax_or(function, Py_ssize_t largest):
+    def log_softmax(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
+                    out=None, workers=None):
+        result = None
+        if top_k is None and top_p is None and min_p is None and temperature_last is False:
+            if is_one_slice(logits, axis, workers):
+                result = direct(TS_LOG_SOFTMAX, logits, temperature, out, largest)
+        return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
+                        axis=axis, out=out, workers=workers) if result is None else result
+    return log_softmax
+
+
+def _logsumexp_or(function, Py_ssize_t largest):
+    def logsumexp(logits, temperature=1.0, *, axis=-1, keepdims=False, workers=None):
+        result = None
+        if keepdims is False and is_one_slice(logits, axis, workers):
+            result = direct(TS_LOGSUMEXP, logits, temperature, None, largest)
+        return (function(logits, temperature, axis=axis, keepdims=keepdims, workers=workers)
+                if result is None else result)
+    return logsumexp
+
+
+def direct_first(largest):
+    """Have softmax, log_softmax or logsumexp try the direct path before itself, for up to `largest` logits."""
+    tries = {"softmax": _softmax_or, "log_softmax": _log_softmax_or, "logsumexp": _logsumexp_or}
+    return lambda function: functools.update_wrapper(tries[function.__name__](function, largest), function)
 
 
 def is_direct_draw(logits, temperature, largest):

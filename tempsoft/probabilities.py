@@ -10,9 +10,8 @@ from . import _kernels, arguments
 from .calls import broadcast, character, given, map_rows, run
 from .workers import SLICE_SIZE, SMALLEST_SHARED, resolve
 
-_LAST = -1  # the default axis: to see that it is the same object is cheap beside a call on a few logits
 
-
+@_kernels.direct_first(SMALLEST_SHARED)
 def softmax(
     logits: Any,
     temperature: Any = 1.0,
@@ -90,17 +89,16 @@ def softmax(
     array([0.828, 0.112, 0.041, 0.019])
     """
     if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        axis is _LAST or _is_last(axis, logits)
+        _is_last(axis, logits) and _is_one(workers)
     ):
-        result = _kernels.softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
-        if result is None and _is_one(workers):  # one worker, one slice
-            result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)
+        result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)  # one worker, one slice
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     return _map(_kernels.softmax, rows, axis, out, workers)
 
 
+@_kernels.direct_first(SMALLEST_SHARED)
 def log_softmax(
     logits: Any,
     temperature: Any = 1.0,
@@ -144,17 +142,16 @@ def log_softmax(
     array([    0., -1000.])
     """
     if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        axis is _LAST or _is_last(axis, logits)
+        _is_last(axis, logits) and _is_one(workers)
     ):
-        result = _kernels.log_softmax_direct(logits, temperature, out, SMALLEST_SHARED) if workers is None else None
-        if result is None and _is_one(workers):  # one worker, one slice
-            result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)
+        result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)  # one worker, one slice
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     return _map(_kernels.log_softmax, rows, axis, out, workers)
 
 
+@_kernels.direct_first(SMALLEST_SHARED)
 def logsumexp(
     logits: Any, temperature: Any = 1.0, *, axis: int = -1, keepdims: bool = False, workers: Any = None
 ) -> Any:
@@ -190,10 +187,8 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and (axis is _LAST or _is_last(axis, logits)):
-        result = _kernels.logsumexp_direct(logits, temperature, SMALLEST_SHARED) if workers is None else None
-        if result is None and _is_one(workers):
-            result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
+    if not keepdims and _is_last(axis, logits) and _is_one(workers):
+        result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis)

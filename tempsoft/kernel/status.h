@@ -28,5 +28,6 @@ static void end_call(unsigned status) {
 #if defined(__GNUC__)
     __asm__ volatile("" ::: "memory"); /* arithmetic stays before this */
 #endif
+    v_done();
     set_status(status);
 }

@@ -70,6 +70,7 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline void vf_stream(float *p, vf x) { _mm256_stream_ps(p, x); }
 static inline void vd_stream(double *p, __m256d x) { _mm256_stream_pd(p, x); }
 static inline void v_fence(void) { _mm_sfence(); }
+static inline void v_done(void) { _mm256_zeroupper(); }
 static inline vd vd_load_floats(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
 
 /* Interleave pairs of vectors, then pairs of pairs, then halves. */

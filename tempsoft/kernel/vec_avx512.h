@@ -62,6 +62,7 @@ static inline vf vf_times_two_to(vf p, vf k) {
 static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
 static inline void vd_stream(double *p, __m512d x) { _mm512_stream_pd(p, x); }
 static inline void v_fence(void) { _mm_sfence(); }
+static inline void v_done(void) { _mm256_zeroupper(); }
 static inline vd vd_load_floats(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
 
 /* Interleave pairs of vectors, then pairs of pairs, then quarters. */

@@ -42,6 +42,9 @@ static inline vf vf_up_to(vf x, intptr_t n) {
 static inline void vf_stream(float *p, vf x) { *p = x; }
 static inline void vd_stream(double *p, double x) { *p = x; }
 static inline void v_fence(void) {}
+/* Leave the registers as code for SSE wants them: after upper halves in use, each of its instructions waits. A compiler
+ * does so at the end of a function, but not of one with vectors among its arguments or of a caller of it. */
+static inline void v_done(void) {}
 /* Lane j of vector i becomes lane i of vector j, of as many vectors as there are lanes. */
 static inline void vf_transpose(vf *v) { (void)v; }
 static inline void vd_transpose(vd *v) { (void)v; }

@@ -42,6 +42,8 @@ typedef union {
 #undef _MM_FROUND_TO_NEAREST_INT
 #define _MM_FROUND_TO_NEAREST_INT 0
 
+#define _mm256_zeroupper() ((void)0)
+
 #define EACH(n, statement)                                                                                             \
     emulated_512 r;                                                                                                    \
     for (int i = 0; i < n; i++)                                                                                        \
