@@ -57,23 +57,24 @@ typedef struct {
     const tempering *k;
 } R(scale);
 
-/* 2^BIAS 2^r; scaling the coefficients is exact. */
+/* SCALE_UP 2^r; scaling the coefficients is exact. */
 TS_INLINE void R(exp2)(const VR *r, int n, VR *p) {
     for (int i = 0; i < n; i++)
-        p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE);
+        p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE_UP);
     for (int power = DEGREE - 1; power >= 0; power--)
         for (int i = 0; i < n; i++)
-            p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE));
+            p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE_UP));
 }
 
-/* What is remembered of the numbers on the way: the largest n - c + ROUND, compared as bits, and the largest logit. */
+/* What is remembered of the numbers on the way: the bits of all n - c + ROUND, and the largest logit. */
 typedef struct {
     VR bits, x;
 } R(seen);
 
 static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(0), V(set1)((REAL)-INFINITY)}; }
 
-/* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. */
+/* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. ROUND is such that this shows in
+ * a bit that no other number has. */
 static inline int R(exceeded)(const R(seen) * seen) {
     return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND + HEADROOM)));
 }
@@ -85,8 +86,8 @@ TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
         x[i] = V(max)(s->lowest, x[i]); /* a NaN stays one */
     for (int i = 0; i < n; i++)
         n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c);
-    for (int i = 0; i < n; i++)
-        seen->bits = V(max_bits)(seen->bits, n_plus_round[i]);
+    for (int i = 0; i < n; i += 2)
+        seen->bits = V(bits_of_any)(seen->bits, n_plus_round[i], n_plus_round[i + 1 < n ? i + 1 : i]);
     for (int i = 0; i < n; i++)
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
     for (int i = 0; i < n; i++)

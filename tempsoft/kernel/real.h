@@ -17,6 +17,7 @@
 #undef COEFFICIENTS
 #undef BIAS
 #undef SCALE
+#undef SCALE_UP
 #undef MODERATE_WEIGHT
 #undef ROUND
 #undef LARGEST_EXPONENT
@@ -45,13 +46,14 @@
 #define COEFFICIENTS EXP2_F32
 #define BIAS 32                 /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
 #define SCALE 0x1p32f           /* 2^BIAS */
+#define SCALE_UP 0x1p56f        /* 2^(BIAS + HEADROOM + 1): ROUND has as much less */
 #define MODERATE_WEIGHT 0x1p-60 /* weights between this and its inverse need no scaling */
-#define ROUND 0x1.8p23f         /* adding it rounds to an integer */
+#define ROUND (0x1.8p23f + 488) /* adding it rounds to an integer; no bit but the last nine changes up to HEADROOM */
 #define LARGEST_EXPONENT 0x1p15 /* of a block, for the fast exponential */
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
-#define HEADROOM 24           /* exponentials of a block may be as large as 2^this */
+#define HEADROOM 23           /* exponentials of a block may be as large as 2^this */
 #define NOTHING 0x1p-112      /* a block's sum below this is of exponentials below 2^(UNDERFLOW + 8 - 10) */
 #define STEP 64               /* a block this many bits below the largest is scaled in two steps */
 #define STEP_DOWN 0x1p-64f    /* 2^-STEP */
@@ -72,13 +74,14 @@
 #define COEFFICIENTS EXP2_F64
 #define BIAS 64
 #define SCALE 0x1p64
+#define SCALE_UP 0x1p320
 #define MODERATE_WEIGHT 0x1p-500
-#define ROUND 0x1.8p52
+#define ROUND (0x1.8p52 + 3840) /* the last twelve */
 #define LARGEST_EXPONENT 0x1p30
 #define SMALLEST_TEMPERATURE 0x1p-400
 #define LARGEST_TEMPERATURE 0x1p400
 #define UNDERFLOW -1076
-#define HEADROOM 256
+#define HEADROOM 255
 #define NOTHING 0x1p-1004
 #define STEP 512
 #define STEP_DOWN 0x1p-512

@@ -55,6 +55,7 @@ static inline float vf_largest(vf x) {
 static inline vf vf_max_bits(vf a, vf b) {
     return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
 }
+static inline vf vf_bits_of_any(vf a, vf b, vf c) { return _mm256_or_ps(_mm256_or_ps(a, b), c); }
 static inline v_mask vf_ge(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
 static inline v_mask vf_not_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NLE_UQ); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
@@ -161,6 +162,7 @@ static inline vd vd_max_bits(vd a, vd b) { /* the comparison is of signed intege
     __m256i x = _mm256_xor_si256(_mm256_castpd_si256(a), sign), y = _mm256_xor_si256(_mm256_castpd_si256(b), sign);
     return _mm256_blendv_pd(b, a, _mm256_castsi256_pd(_mm256_cmpgt_epi64(x, y)));
 }
+static inline vd vd_bits_of_any(vd a, vd b, vd c) { return _mm256_or_pd(_mm256_or_pd(a, b), c); }
 static inline v_mask vd_ge(vd a, vd b) { return _mm256_castpd_ps(_mm256_cmp_pd(a, b, _CMP_GE_OQ)); }
 static inline v_mask vd_not_le(vd a, vd b) { return _mm256_castpd_ps(_mm256_cmp_pd(a, b, _CMP_NLE_UQ)); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) {

@@ -47,6 +47,10 @@ static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
 static inline vf vf_max_bits(vf a, vf b) {
     return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
 }
+static inline __m512i bits_of_any(__m512i a, __m512i b, __m512i c) { return _mm512_ternarylogic_epi64(a, b, c, 0xfe); }
+static inline vf vf_bits_of_any(vf a, vf b, vf c) {
+    return _mm512_castsi512_ps(bits_of_any(_mm512_castps_si512(a), _mm512_castps_si512(b), _mm512_castps_si512(c)));
+}
 static inline v_mask vf_ge(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 static inline v_mask vf_not_le(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ); }
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
@@ -157,6 +161,9 @@ static inline vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 static inline double vd_largest(vd x) { return _mm512_reduce_max_pd(x); }
 static inline vd vd_max_bits(vd a, vd b) {
     return _mm512_castsi512_pd(_mm512_max_epu64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
+}
+static inline vd vd_bits_of_any(vd a, vd b, vd c) {
+    return _mm512_castsi512_pd(bits_of_any(_mm512_castpd_si512(a), _mm512_castpd_si512(b), _mm512_castpd_si512(c)));
 }
 static inline v_mask vd_ge(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_GE_OQ); }
 static inline v_mask vd_not_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLE_UQ); }

@@ -74,6 +74,16 @@ static inline vf vf_max_bits(vf a, vf b) {
     memcpy(&b_bits, &b, sizeof b);
     return a_bits > b_bits ? a : b;
 }
+/* The bits that any of them has. */
+static inline vf vf_bits_of_any(vf a, vf b, vf c) {
+    uint32_t bits[3];
+    memcpy(bits, &a, sizeof a);
+    memcpy(bits + 1, &b, sizeof b);
+    memcpy(bits + 2, &c, sizeof c);
+    bits[0] |= bits[1] | bits[2];
+    memcpy(&a, bits, sizeof a);
+    return a;
+}
 static inline v_mask vf_ge(vf a, vf b) { return a >= b; }
 static inline v_mask vf_not_le(vf a, vf b) { return !(a <= b); } /* also where either is NaN */
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
@@ -113,6 +123,15 @@ static inline vd vd_max_bits(vd a, vd b) {
     memcpy(&a_bits, &a, sizeof a);
     memcpy(&b_bits, &b, sizeof b);
     return a_bits > b_bits ? a : b;
+}
+static inline vd vd_bits_of_any(vd a, vd b, vd c) {
+    uint64_t bits[3];
+    memcpy(bits, &a, sizeof a);
+    memcpy(bits + 1, &b, sizeof b);
+    memcpy(bits + 2, &c, sizeof c);
+    bits[0] |= bits[1] | bits[2];
+    memcpy(&a, bits, sizeof a);
+    return a;
 }
 static inline v_mask vd_ge(vd a, vd b) { return a >= b; }
 static inline v_mask vd_not_le(vd a, vd b) { return !(a <= b); }

@@ -160,6 +160,17 @@ static inline emulated_512 _mm512_max_epu64(emulated_512 a, emulated_512 b) {
     EACH(8, r.q[i] = a.q[i] > b.q[i] ? a.q[i] : b.q[i]);
 }
 static inline emulated_512 _mm512_set1_epi64(long long x) { EACH(8, r.q[i] = (uint64_t)x); }
+static inline emulated_512 _mm512_ternarylogic_epi64(emulated_512 a, emulated_512 b, emulated_512 c, int table) {
+    emulated_512 to;
+    for (int i = 0; i < 8; i++) {
+        to.q[i] = 0;
+        for (int bit = 0; bit < 64; bit++) {
+            const int row = (int)(4 * (a.q[i] >> bit & 1) + 2 * (b.q[i] >> bit & 1) + (c.q[i] >> bit & 1));
+            to.q[i] |= (uint64_t)(table >> row & 1) << bit;
+        }
+    }
+    return to;
+}
 static inline emulated_512 _mm512_mul_epu32(emulated_512 a, emulated_512 b) {
     EACH(8, r.q[i] = (uint64_t)a.u[2 * i] * b.u[2 * i]);
 }
