@@ -5,7 +5,7 @@ typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knob
                                 R(scratch) * s);
 typedef intptr_t (*R(strip_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 typedef void (*R(rows_function))(const ts_rows *rows, R(scratch) * s);
-typedef int (*R(short_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
+typedef intptr_t (*R(short_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 
 /* How the rows of a batch are best taken. */
 #if TS_REAL == 64 /* used by both */
@@ -48,7 +48,7 @@ TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts
 typedef struct {
     R(row_function) of_row;
     R(tile_function) of_columns; /* TILE of them */
-    R(short_function) of_short;  /* TILE of them */
+    R(short_function) of_short;  /* TILE of them or more */
     R(rows_function) of_rows;    /* all */
     R(strip_function) of_strip;  /* a strip of columns, if better than by of_columns */
 } R(ways);
@@ -66,7 +66,7 @@ static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shap
         R(tile) tile;
         return R(set_tile)(&tile, rows, i, TILE, x, out, 0, s) && ways->of_columns(&tile, s) ? TILE : 0;
     }
-    return shape == SHORT && ways->of_short && ways->of_short(rows, i, s) ? TILE : 0;
+    return shape == SHORT && ways->of_short ? ways->of_short(rows, i, s) : 0;
 }
 
 static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(ways) ways) {

@@ -14,6 +14,8 @@
 #define TS_GROUP 64        /* categories a group of a block */
 #define TS_SHORT 128       /* categories of a row that is short: tiles of them stay in L1 */
 #define TS_LONGEST 262144  /* categories of a row whose exponentials stay in cache */
+#define TS_FLAT 4          /* tiles of them that are worked on together, at most, */
+#define TS_FLAT_BYTES 8192 /* of so many bytes: they stay in L1 */
 #define TS_SIXTEEN 128     /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
 #define TS_WAITING 524288  /* bytes of a row whose exponentials do, beside those of the next */
 #define TS_LINE 64         /* bytes in a line of the cache */
@@ -149,7 +151,8 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
     return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
 }
 
-/* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, sixteen.h two times 16 rows. */
+/* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, sixteen.h two times 16 rows; of the
+ * latter flat.h has TS_GROUP x TS_TILE_BYTES, TS_FLAT_BYTES and a vector for each of TS_GROUP categories. */
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
     const intptr_t tile = TS_SHORT * TS_TILE_BYTES / 8, sixteens = 2 * 16 * TS_SIXTEEN;
     return rows->n_rows < 16 ? 0 : rows->n_categories <= TS_SIXTEEN && sixteens > tile ? sixteens : tile;

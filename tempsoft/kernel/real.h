@@ -26,6 +26,7 @@
 #undef UNDERFLOW
 #undef HEADROOM
 #undef NOTHING
+#undef DEEP
 #undef STEP
 #undef STEP_DOWN
 #undef LARGEST_OFFSET
@@ -46,17 +47,18 @@
 #define COEFFICIENTS EXP2_F32
 #define BIAS 32                 /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
 #define SCALE 0x1p32f           /* 2^BIAS */
-#define SCALE_UP 0x1p56f        /* 2^(BIAS + HEADROOM + 1): ROUND has as much less */
+#define SCALE_UP 0x1p80f        /* 2^(BIAS + HEADROOM + 1): ROUND has as much less */
 #define MODERATE_WEIGHT 0x1p-60 /* weights between this and its inverse need no scaling */
-#define ROUND (0x1.8p23f + 488) /* adding it rounds to an integer; no bit but the last nine changes up to HEADROOM */
+#define ROUND (0x1.8p23f + 464) /* adding it rounds to an integer; no bit but the last nine changes up to HEADROOM */
 #define LARGEST_EXPONENT 0x1p15 /* of a block, for the fast exponential */
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
-#define HEADROOM 23           /* exponentials of a block may be as large as 2^this */
+#define HEADROOM 47           /* exponentials of a block may be as large as 2^this */
 #define NOTHING 0x1p-112      /* a block's sum below this is of exponentials below 2^(UNDERFLOW + 8 - 10) */
-#define STEP 64               /* a block this many bits below the largest is scaled in two steps */
-#define STEP_DOWN 0x1p-64f    /* 2^-STEP */
+#define DEEP 64               /* a block more bits than this below the largest is scaled in two steps, */
+#define STEP 88               /* the first of so many bits: exponentials of 2^HEADROOM may be normal results */
+#define STEP_DOWN 0x1p-88f    /* 2^-STEP */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
 #define COLDEST_LOG 0x1p-20   /* smallest temperature for it */
 #else
@@ -83,6 +85,7 @@
 #define UNDERFLOW -1076
 #define HEADROOM 255
 #define NOTHING 0x1p-1004
+#define DEEP 512
 #define STEP 512
 #define STEP_DOWN 0x1p-512
 #define LARGEST_OFFSET 0x1p49

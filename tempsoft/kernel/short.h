@@ -49,6 +49,14 @@ static void R(short_exp)(R(short_tile) * t) {
     }
 }
 
+/* The sums of 16 rows from c on, to the plans of theirs. */
+TS_INLINE void R(put_sums)(const R(sum) * total, R(plans) * plans, int c) {
+    for (int part = 0; part < PARTS; part++) {
+        vd_store(plans->sum_hi + c + part * VD_LANES, total->hi[part]);
+        vd_store(plans->sum_lo + c + part * VD_LANES, R(sum_low)(total, part));
+    }
+}
+
 /* The sums of exponentials. */
 static void R(short_sums)(R(short_tile) * t) {
     for (int c = 0; c < TILE; c += 16) {
@@ -58,10 +66,7 @@ static void R(short_sums)(R(short_tile) * t) {
         for (intptr_t i = 0; i < t->n; i += TS_GROUP)
             R(sum_lanes)(sums, t->e + i * TILE + c, TILE, t->n - i < TS_GROUP ? t->n - i : TS_GROUP);
         const R(sum) total = R(sum_across)(sums);
-        for (int part = 0; part < PARTS; part++) {
-            vd_store(t->plans.sum_hi + c + part * VD_LANES, total.hi[part]);
-            vd_store(t->plans.sum_lo + c + part * VD_LANES, R(sum_low)(&total, part));
-        }
+        R(put_sums)(&total, &t->plans, c);
     }
 }
 
@@ -90,22 +95,7 @@ static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first
     return 1;
 }
 
-static int R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    R(short_tile) t;
-    if (!R(short_plans)(&t, rows, first, s))
-        return 0;
-    REAL hi[TILE], lo[TILE];
-    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
-    for (int v = 0; v < TILE; v += LANES) {
-        const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
-        for (intptr_t i = 0; i < t.n; i++)
-            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
-    }
-    R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
-    return 1;
-}
-
-static int R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
@@ -114,10 +104,10 @@ static int R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
         R(logsumexp_of_rows)(&t.plans, c, result + c);
     for (int c = 0; c < TILE; c++)
         *(REAL *)(rows->out.data + (first + c) * rows->out_step) = result[c];
-    return 1;
+    return TILE;
 }
 
-static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
     R(log_scales) scales;
     if (!R(short_plans)(&t, rows, first, s) || !R(log_scales_of)(&t.plans, &scales))
@@ -129,7 +119,7 @@ static int R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scra
             V(store)(t.e + i * TILE + v, R(log_probability)(V(load)(t.e + i * TILE + v), &scale));
     }
     R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
-    return 1;
+    return TILE;
 }
 
 /* Whether weights are such that no sum of a row and no share in it leaves the range of numbers: 0, or not far from 1. */
@@ -178,7 +168,7 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, dou
 }
 
 /* A draw from each row: what ready_block and draw_in_block come to in a short row. */
-static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(short_tile) t;
     if (rows->are_weights) {
         if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
@@ -204,5 +194,5 @@ static int R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * 
             return 0;
     for (int c = 0; c < TILE; c++)
         *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
-    return 1;
+    return TILE;
 }

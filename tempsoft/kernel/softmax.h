@@ -7,7 +7,7 @@ static inline void R(split_factor)(const ts_plan *plan, intptr_t b, REAL out[3])
     if (!R(counts)(plan, b))
         return;
     const dd inverse = dd_inverse((dd){plan->sum_hi, plan->sum_lo});
-    const int depth = R(depth)(plan, b), two_steps = depth > STEP, rest = two_steps ? depth - STEP : depth;
+    const int depth = R(depth)(plan, b), two_steps = depth > DEEP, rest = two_steps ? depth - STEP : depth;
     const double hi = down_by(inverse.hi, rest);
     out[0] = (REAL)hi;
     out[1] = (REAL)((hi - out[0]) + down_by(inverse.lo, rest));

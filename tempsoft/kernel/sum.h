@@ -116,15 +116,18 @@ static inline double R(fold)(vd *sums) {
 #endif
 }
 
-/* The fold of 16 accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane. */
-static inline R(sum) R(sum_across)(R(sum) sums[16]) {
+/* The fold of accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane, of the first n of 16
+ * if the others are 0. */
+TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
 #if TS_REAL == 32
-    for (int j = 0; j < 8; j++)
+    for (int j = 0; 2 * j < n; j++)
         for (int part = 0; part < PARTS; part++)
-            sums[j].hi[part] = vd_add(sums[2 * j].hi[part], sums[2 * j + 1].hi[part]);
+            sums[j].hi[part] =
+                2 * j + 1 < n ? vd_add(sums[2 * j].hi[part], sums[2 * j + 1].hi[part]) : sums[2 * j].hi[part];
+    n = (n + 1) / 2;
 #endif
-    for (int width = TS_REAL == 32 ? 4 : 8; width >= 1; width /= 2)
-        for (int j = 0; j < width; j++)
+    for (int width = TS_REAL == 32 ? 4 : 8; width >= 1; n = n < width ? n : width, width /= 2)
+        for (int j = 0; j < width && j + width < n; j++)
             for (int part = 0; part < PARTS; part++) {
 #if TS_REAL == 32
                 sums[j].hi[part] = vd_add(sums[j].hi[part], sums[j + width].hi[part]);
@@ -142,6 +145,8 @@ static inline R(sum) R(sum_across)(R(sum) sums[16]) {
 #endif
     return sums[0];
 }
+
+static inline R(sum) R(sum_across)(R(sum) sums[16]) { return R(sum_across_first)(sums, 16); }
 
 /* 16 sums of rows as 16 accumulators whose lanes are those rows, and the other way round of where they lie. */
 static inline R(sum) R(sum_of_sixteen)(const R(sum) rows[16]) {

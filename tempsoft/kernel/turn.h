@@ -19,6 +19,14 @@ TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, REAL
         V(store)(tile + k * TILE, v[k]);
 }
 
+TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
+    intptr_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        R(turn_vectors_in)(p + i, step, LANES, tile + i * TILE);
+    if (i < n)
+        R(turn_vectors_in)(p + i, step, n - i, tile + i * TILE);
+}
+
 TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
     VR v[LANES];
     for (int k = 0; k < LANES; k++)
@@ -66,11 +74,7 @@ static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
             R(turn_pieces_in)(p, step, n, tile + c);
             continue;
         }
-        intptr_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            R(turn_vectors_in)(p + i, step, LANES, tile + i * TILE + c);
-        if (i < n)
-            R(turn_vectors_in)(p + i, step, n - i, tile + i * TILE + c);
+        R(turn_rows_in)(p, step, n, tile + c);
     }
 }
 

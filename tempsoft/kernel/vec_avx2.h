@@ -103,6 +103,14 @@ static inline void vd_transpose(vd *v) {
     }
 }
 
+static inline vf vf_permute(vf x, vf at) { return _mm256_permutevar8x32_ps(x, _mm256_castps_si256(at)); }
+static inline vd vd_permute(vd x, vd at) { /* each as two floats: 2 i and 2 i + 1 of i in the lower half */
+    const __m256i twice = _mm256_slli_epi64(_mm256_castpd_si256(at), 1);
+    const __m256i both = _mm256_or_si256(twice, _mm256_slli_epi64(twice, 32));
+    return _mm256_castps_pd(
+        vf_permute(_mm256_castpd_ps(x), _mm256_castsi256_ps(_mm256_or_si256(both, _mm256_set1_epi64x(1LL << 32)))));
+}
+
 static inline vf vf_load_pieces(const float *p, intptr_t step) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
 }

@@ -109,6 +109,9 @@ static inline void vd_transpose(vd *v) {
     }
 }
 
+static inline vf vf_permute(vf x, vf at) { return _mm512_permutexvar_ps(_mm512_castps_si512(at), x); }
+static inline vd vd_permute(vd x, vd at) { return _mm512_permutexvar_pd(_mm512_castpd_si512(at), x); }
+
 static inline vf vf_load_pieces(const float *p, intptr_t step) {
     const __m512 first = _mm512_castps128_ps512(_mm_loadu_ps(p));
     const __m512 half = _mm512_insertf32x4(first, _mm_loadu_ps(p + step), 1);

@@ -48,6 +48,9 @@ static inline void v_done(void) {}
 /* Lane j of vector i becomes lane i of vector j, of as many vectors as there are lanes. */
 static inline void vf_transpose(vf *v) { (void)v; }
 static inline void vd_transpose(vd *v) { (void)v; }
+/* Of lane i that lane of x of which `at` has the number, in its bits. */
+static inline vf vf_permute(vf x, vf at) { return (void)at, x; }
+static inline vd vd_permute(vd x, vd at) { return (void)at, x; }
 /* A vector of pieces that are `step` numbers apart, and one of its pieces to memory. */
 static inline vf vf_load_pieces(const float *p, intptr_t step) { return (void)step, *p; }
 static inline vd vd_load_pieces(const double *p, intptr_t step) { return (void)step, *p; }
