@@ -7,7 +7,7 @@
  * was written, and rows are taken as short.h does.
  */
 
-#define FLAT_RESTS 16 /* calls, until rows are tried again after a c did not do for all */
+#define FLAT_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
 
 /* Rows one behind the other, and in scratch memory their exponentials and of each number of LANES rows which row it is
  * of. */
@@ -49,55 +49,72 @@ static int R(flat_exp)(const R(flat) * f, const tempering *k) {
     return !R(exceeded)(&seen);
 }
 
-/* Those of 16 rows to accumulators, a row in each lane; n, at most 16, is one of the last four up to n_most. */
-TS_INLINE void R(flat_across)(const REAL *e, intptr_t n, int n_most, R(sum) sums[16]) {
-    for (int c = 0; c < 16; c += LANES)
-        for (int i = 0; i < n_most; i += n_most <= BY_PIECES ? PIECE : LANES) {
-            VR v[LANES];
-            if (n_most <= BY_PIECES) {
-                for (int j = 0; j < PIECE; j++)
-                    v[j] = V(load_pieces)(e + (c + j) * n + i, PIECE * n);
-                V(transpose_pieces)(v);
-            } else {
-                for (int j = 0; j < LANES; j++)
-                    v[j] = V(load)(e + (c + j) * n + i);
-                V(transpose)(v);
-            }
-            for (int j = 0; j < (n_most <= BY_PIECES ? PIECE : LANES) && i + j < n_most; j++)
-                for (int part = 0; part < WIDTHS; part++)
-                    sums[i + j].hi[c / VD_LANES + part] =
-                        R(part)(i + j < n_most - 3 || i + j < n ? v[j] : V(set1)(0), part);
-        }
+/* A piece of each of LANES rows at e, n numbers apart, with a row in each lane; 0 for what is not below `left`. */
+TS_INLINE void R(turn_piece)(const REAL *e, intptr_t n, intptr_t left, VR v[PIECE]) {
+    for (int j = 0; j < PIECE; j++)
+        v[j] = V(load_pieces)(e + j * n, PIECE * n);
+    V(transpose_pieces)(v);
+    for (int j = 1; j < PIECE; j++)
+        v[j] = j < left ? v[j] : V(set1)(0);
 }
 
-/* The sums of 16 rows of exponentials. */
+/* The sums of 16 rows of n exponentials, one of the last four up to n_most, or of the last 16 beyond 16: the additions of
+ * sum_vectors for accumulators i ..., a row in each lane. */
 TS_INLINE R(sum) R(flat_sum)(const REAL *e, intptr_t n, int n_most) {
+    const int surely = n_most <= 16 ? n_most - 3 : n_most - 15;
     R(sum) sums[16];
-    for (int j = 0; j < n_most; j++)
-        sums[j] = R(sum_zero)();
-    R(flat_across)(e, n, n_most, sums);
-    return R(sum_across_first)(sums, n_most);
+    for (int i = 0; i < 16 && i < n_most; i += PIECE)
+        for (int c = 0; c < 16; c += LANES) {
+            VR v[4][PIECE];
+            for (int at = i; at < n_most; at += 16)
+                if (at < surely || at < n)
+                    R(turn_piece)(e + c * n + at, n, n - at, v[at / 16]);
+                else
+                    for (int j = 0; j < PIECE; j++)
+                        v[at / 16][j] = V(set1)(0);
+            for (int j = 0; j < PIECE; j++)
+                for (int part = 0; part < WIDTHS; part++) {
+                    const int at = c / VD_LANES + part;
+                    vd chunks[4];
+                    for (int chunk = 0; chunk < 4; chunk++)
+                        chunks[chunk] = i + 16 * chunk < n_most ? R(part)(v[chunk][j], part) : vd_set1(0);
+#if TS_REAL == 32
+                    vd first = chunks[0], second = chunks[2];
+                    if (i + 16 < n_most)
+                        first = vd_add(first, chunks[1]);
+                    if (i + 48 < n_most)
+                        second = vd_add(second, chunks[3]);
+                    sums[i + j].hi[at] = i + 32 < n_most ? vd_add(first, second) : first;
+#else
+                    sums[i + j].hi[at] = chunks[0];
+                    sums[i + j].lo[at] = vd_set1(0);
+                    for (int chunk = 1; i + 16 * chunk < n_most; chunk++)
+                        sum_compensated(&sums[i + j].hi[at], &sums[i + j].lo[at], chunks[chunk]);
+#endif
+                }
+        }
+    return R(sum_across_first)(sums, n_most < 16 ? n_most : 16);
 }
 
-/* The sums of a tile, and whether c did for all of its rows. */
-static int R(flat_sums)(const REAL *e, intptr_t n, R(short_tile) * t) {
-    if (n > 16) {
-        for (int c = 0; c < TILE; c += LANES)
-            R(turn_rows_in)(e + c * n, n, n, t->e + c);
-        R(short_sums)(t);
-    } else {
-        for (int c = 0; c < TILE; c += 16) {
-            const REAL *rows = e + c * n;
-            const R(sum) total = n <= 4    ? R(flat_sum)(rows, n, 4)
-                                 : n <= 8  ? R(flat_sum)(rows, n, 8)
-                                 : n <= 12 ? R(flat_sum)(rows, n, 12)
-                                           : R(flat_sum)(rows, n, 16);
-            R(put_sums)(&total, &t->plans, c);
-        }
+/* The sums of a tile. */
+static void R(flat_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
+    for (int c = 0; c < TILE; c += 16, e += 16 * n) {
+        const R(sum) total = n <= 4    ? R(flat_sum)(e, n, 4)
+                             : n <= 8  ? R(flat_sum)(e, n, 8)
+                             : n <= 12 ? R(flat_sum)(e, n, 12)
+                             : n <= 16 ? R(flat_sum)(e, n, 16)
+                             : n <= 32 ? R(flat_sum)(e, n, 32)
+                             : n <= 48 ? R(flat_sum)(e, n, 48)
+                                       : R(flat_sum)(e, n, 64);
+        R(put_sums)(&total, sum_hi + c, sum_lo + c);
     }
+}
+
+/* Whether c did for all rows of these sums: the largest exponential is at least the mean. */
+static int R(flat_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
-    for (int c = 0; c < TILE; c += VD_LANES) /* the largest is at least the mean */
-        is_bad = v_mask_or(is_bad, vd_not_le(vd_set1((double)n * SCALE), vd_load(t->plans.sum_hi + c)));
+    for (intptr_t c = 0; c < n_rows; c += VD_LANES)
+        is_bad = v_mask_or(is_bad, vd_not_le(vd_set1((double)n * SCALE), vd_load(sum_hi + c)));
     return !v_mask_any(is_bad);
 }
 
@@ -117,25 +134,27 @@ static void R(flat_divide)(const R(flat) * f, const REAL *hi, const REAL *lo, RE
 static intptr_t R(softmax_flat)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     const R(flat) f = R(flat_at)(rows, first, s);
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    if (f.n_rows == 0 || !R(is_moderate)(k) || s->flat_rests-- > 0)
+    if (f.n_rows == 0 || !R(is_moderate)(k) || s->flat_rest > 0) {
+        s->flat_rest -= s->flat_rest > 0;
         return 0;
-    s->flat_rests = 0;
-    REAL hi[TS_FLAT * TILE], lo[TS_FLAT * TILE];
-    R(short_tile) t = {.e = s->turned, .n = f.n};
+    }
+    double sum_hi[TS_FLAT * TILE], sum_lo[TS_FLAT * TILE];
     int does = R(flat_exp)(&f, k);
-    for (intptr_t c = 0; does && c < f.n_rows; c += TILE) {
-        does = R(flat_sums)(f.e + c * f.n, f.n, &t);
-        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi + c, lo + c);
-    }
-    if (!does) {
-        s->flat_rests = FLAT_RESTS;
+    for (intptr_t c = 0; does && c < f.n_rows; c += TILE)
+        R(flat_sums)(f.e + c * f.n, f.n, sum_hi + c, sum_lo + c);
+    if (!does || !R(flat_reached)(sum_hi, f.n_rows, f.n)) {
+        s->flat_pause = s->flat_pause < FLAT_PAUSE ? 2 * s->flat_pause + 1 : FLAT_PAUSE;
+        s->flat_rest = s->flat_pause;
         return 0;
     }
+    s->flat_pause = 0;
     if (s->rows_of != f.n) {
         for (intptr_t i = 0; i < f.n * LANES; i++)
             f.row_of[i] = (BITS)(i / f.n);
         s->rows_of = f.n;
     }
+    REAL hi[TS_FLAT * TILE], lo[TS_FLAT * TILE];
+    R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
     R(flat_divide)(&f, hi, lo, rows->past_cache ? f.e : f.to);
     if (rows->past_cache)
         R(copy_past_cache)(f.e, f.n * f.n_rows, f.to);

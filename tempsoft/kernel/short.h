@@ -49,24 +49,23 @@ static void R(short_exp)(R(short_tile) * t) {
     }
 }
 
-/* The sums of 16 rows from c on, to the plans of theirs. */
-TS_INLINE void R(put_sums)(const R(sum) * total, R(plans) * plans, int c) {
+TS_INLINE void R(put_sums)(const R(sum) * total, double *sum_hi, double *sum_lo) {
     for (int part = 0; part < PARTS; part++) {
-        vd_store(plans->sum_hi + c + part * VD_LANES, total->hi[part]);
-        vd_store(plans->sum_lo + c + part * VD_LANES, R(sum_low)(total, part));
+        vd_store(sum_hi + part * VD_LANES, total->hi[part]);
+        vd_store(sum_lo + part * VD_LANES, R(sum_low)(total, part));
     }
 }
 
-/* The sums of exponentials. */
-static void R(short_sums)(R(short_tile) * t) {
+/* The sums of a tile of exponentials. */
+static void R(short_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
     for (int c = 0; c < TILE; c += 16) {
         R(sum) sums[16]; /* of 16 rows, an accumulator each */
         for (int j = 0; j < 16; j++)
             sums[j] = R(sum_zero)();
-        for (intptr_t i = 0; i < t->n; i += TS_GROUP)
-            R(sum_lanes)(sums, t->e + i * TILE + c, TILE, t->n - i < TS_GROUP ? t->n - i : TS_GROUP);
+        for (intptr_t i = 0; i < n; i += TS_GROUP)
+            R(sum_lanes)(sums, e + i * TILE + c, TILE, n - i < TS_GROUP ? n - i : TS_GROUP);
         const R(sum) total = R(sum_across)(sums);
-        R(put_sums)(&total, &t->plans, c);
+        R(put_sums)(&total, sum_hi + c, sum_lo + c);
     }
 }
 
@@ -91,7 +90,7 @@ static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first
     if (!R(short_rows)(t, rows, first, s) || !R(short_max)(t))
         return 0;
     R(short_exp)(t);
-    R(short_sums)(t);
+    R(short_sums)(t->e, t->n, t->plans.sum_hi, t->plans.sum_lo);
     return 1;
 }
 

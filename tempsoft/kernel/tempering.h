@@ -25,7 +25,7 @@ static inline double two_to(int power) {
     return x;
 }
 
-/* x / 2^bits for 0 <= bits < 2000, in two steps because one need not fit. */
+/* x / 2^bits for -2000 < bits < 2000, in two steps because one need not fit. */
 static inline double down_by(double x, int bits) {
     if (bits == 0)
         return x;
