@@ -42,6 +42,29 @@ def test_rows_together(compiled, function, n, dtype):
             assert together.tobytes() == one_by_one(call, x[:number], temperature=temperature).tobytes()
 
 
+OFFSETS = {"near": 0.0, "within reach": 12.0, "at the end of reach": 16.5, "apart": 95.0}  # of rows, at most, in nats
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", range(2, 65))
+def test_rows_one_behind_the_other(compiled, n, dtype, monkeypatch):
+    rng = np.random.default_rng(n)
+    for offset in OFFSETS.values():
+        for spread, temperature in ((0.1, 1.0), (3.0, 3.0), (20.0, 0.7), (20.0, 0.01)):
+            x = rng.normal(0, spread, (150, n)) + rng.uniform(-offset, offset, (150, 1))
+            x[70:, 0] -= rng.uniform(60, 110, 80)  # some results are subnormal, some 0
+            x[90:][rng.random((60, n)) < 0.3] = -np.inf
+            x = x.astype(dtype)
+            together = compiled.softmax(x, temperature)
+            assert together.tobytes() == one_by_one(compiled.softmax, x, temperature=temperature).tobytes()
+            memory = np.full(x.size + 2, 7, dtype)
+            with monkeypatch.context() as patch:
+                patch.setattr(calls, "PAST_CACHE", 0)
+                compiled.softmax(x, temperature, out=memory[1:-1].reshape(x.shape))
+            assert memory[1:-1].tobytes() == together.tobytes()
+            assert memory[0] == memory[-1] == 7
+
+
 @pytest.mark.parametrize("function", ["softmax", "log_softmax"])
 def test_rows_in_place(compiled, function):
     for n in (5, 64, 100, 1000):
