@@ -133,9 +133,10 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;
     for (intptr_t i = 0; i < rows->n_rows; i++) {
         if (i == next_tile) {
-            next_tile += TILE;
-            if (R(take_tile)(rows, i, shape, &ways, &s)) {
-                i += TILE - 1;
+            const intptr_t n_taken = R(take_tile)(rows, i, shape, &ways, &s);
+            next_tile += n_taken > 0 ? n_taken : TILE;
+            if (n_taken > 0) {
+                i += n_taken - 1;
                 continue;
             }
         }

@@ -23,7 +23,7 @@ static inline R(flat) R(flat_at)(const ts_rows *rows, intptr_t first, R(scratch)
     const intptr_t n = rows->n_categories, bytes = n * (intptr_t)sizeof(REAL);
     const intptr_t most = TS_FLAT_BYTES / (TILE * bytes), left = (rows->n_rows - first) / TILE;
     const intptr_t n_tiles = most < 1 ? 1 : most < TS_FLAT ? most : TS_FLAT;
-    const int is_flat = rows->logits_step == bytes && rows->out_step == bytes && rows->temperature_step == 0;
+    const int is_flat = rows->logits_step == bytes && rows->temperature_step == 0 && n <= TS_GROUP;
     char *const memory = (char *)(s->turned + TS_GROUP * TILE), *const line = memory + -(uintptr_t)memory % TS_LINE;
     return (R(flat)){(const REAL *)(rows->logits.data + first * bytes),
                      (REAL *)(rows->out.data + first * bytes),
@@ -33,17 +33,25 @@ static inline R(flat) R(flat_at)(const ts_rows *rows, intptr_t first, R(scratch)
                      is_flat ? TILE * (left < n_tiles ? left : n_tiles) : 0};
 }
 
-/* Exponentials of a c for all; 0 if it cannot be. */
-static int R(flat_exp)(const R(flat) * f, const tempering *k) {
+/* Exponentials of a c for all; 0 if it cannot be, or if not all are above 2^(UNDERFLOW / 2) and they are to be. */
+TS_INLINE int R(flat_exp)(const R(flat) * f, const tempering *k, int are_all) {
     const intptr_t length = f->n * f->n_rows;
-    VR max[2] = {V(load)(f->x), V(load)(f->x + LANES)};
+    VR max[2] = {V(load)(f->x), V(load)(f->x + LANES)}, min[2] = {max[0], max[1]};
     for (intptr_t i = 2 * LANES; i < length; i += 2 * LANES)
-        for (int j = 0; j < 2; j++)
-            max[j] = V(max)(V(load)(f->x + i + j * LANES), max[j]);
+        for (int j = 0; j < 2; j++) {
+            const VR x = V(load)(f->x + i + j * LANES);
+            max[j] = V(max)(x, max[j]);
+            if (are_all)
+                min[j] = V(min)(x, min[j]);
+        }
     const double highest = R(exponent_of)((double)V(largest)(V(max)(max[0], max[1])), k);
+    const double c = highest - (HEADROOM - 1);
     if (!(fabs(highest) < LARGEST_EXPONENT - HEADROOM))
         return 0;
-    const R(scale) scale = R(scale_of)(k, highest - (HEADROOM - 1), 0);
+    const VR below = V(set1)((REAL)((c + UNDERFLOW / 2) * LOG_2_HI * k->temperature));
+    if (are_all && v_mask_any(V(not_le)(below, V(min)(min[0], min[1]))))
+        return 0;
+    const R(scale) scale = R(scale_of)(k, c, 0);
     R(seen) seen = R(nothing_seen)();
     R(exp_span)(R(exp_fast), f->x, length, &scale, NULL, &seen, f->e);
     return !R(exceeded)(&seen);
@@ -130,24 +138,34 @@ static void R(flat_divide)(const R(flat) * f, const REAL *hi, const REAL *lo, RE
     }
 }
 
+/* Whether there are such rows and it is time to try. */
+static int R(flat_is_tried)(const R(flat) * f, const tempering *k, R(scratch) * s) {
+    if (s->flat_rest > 0) {
+        s->flat_rest--;
+        return 0;
+    }
+    return f->n_rows > 0 && R(is_moderate)(k);
+}
+
+/* `does`; where a c did not, others are tried after a while, that grows. */
+static int R(flat_is_done)(int does, R(scratch) * s) {
+    s->flat_pause = does ? 0 : s->flat_pause < FLAT_PAUSE ? 2 * s->flat_pause + 1 : FLAT_PAUSE;
+    s->flat_rest = s->flat_pause;
+    return does;
+}
+
 /* How many rows were taken. */
 static intptr_t R(softmax_flat)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     const R(flat) f = R(flat_at)(rows, first, s);
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    if (f.n_rows == 0 || !R(is_moderate)(k) || s->flat_rest > 0) {
-        s->flat_rest -= s->flat_rest > 0;
+    if (rows->out_step != rows->logits_step || !R(flat_is_tried)(&f, k, s))
         return 0;
-    }
     double sum_hi[TS_FLAT * TILE], sum_lo[TS_FLAT * TILE];
-    int does = R(flat_exp)(&f, k);
+    const int does = R(flat_exp)(&f, k, 0);
     for (intptr_t c = 0; does && c < f.n_rows; c += TILE)
         R(flat_sums)(f.e + c * f.n, f.n, sum_hi + c, sum_lo + c);
-    if (!does || !R(flat_reached)(sum_hi, f.n_rows, f.n)) {
-        s->flat_pause = s->flat_pause < FLAT_PAUSE ? 2 * s->flat_pause + 1 : FLAT_PAUSE;
-        s->flat_rest = s->flat_pause;
+    if (!R(flat_is_done)(does && R(flat_reached)(sum_hi, f.n_rows, f.n), s))
         return 0;
-    }
-    s->flat_pause = 0;
     if (s->rows_of != f.n) {
         for (intptr_t i = 0; i < f.n * LANES; i++)
             f.row_of[i] = (BITS)(i / f.n);
@@ -177,4 +195,44 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     }
     R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
     return TILE;
+}
+
+/* How many rows were drawn from. As every exponential is a normal number and no quotient can be 0, neither is needed. */
+static intptr_t R(draw_flat)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const R(flat) f = R(flat_at)(rows, first, s);
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
+    if (rows->are_weights || !R(flat_is_tried)(&f, k, s) || !R(flat_is_done)(R(flat_exp)(&f, k, 1), s))
+        return 0;
+    for (intptr_t i = 0; i < f.n_rows; i += TILE) {
+        for (int c = 0; c < TILE; c += LANES)
+            R(turn_pieces_in)(f.e + (i + c) * f.n, f.n, f.n, s->turned + c);
+        if (!R(choose_in_tile)(s->turned, rows, first + i))
+            return i;
+    }
+    return f.n_rows;
+}
+
+/* A draw from each row: what ready_block and draw_in_block come to in a short row. */
+static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_flat = R(draw_flat)(rows, first, s);
+    if (n_flat > 0)
+        return n_flat;
+    R(short_tile) t;
+    if (rows->are_weights) {
+        if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
+            return 0;
+    } else {
+        REAL hi[TILE], lo[TILE];
+        if (!R(short_plans)(&t, rows, first, s))
+            return 0;
+        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
+        for (int v = 0; v < TILE; v += LANES) {
+            const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+            for (intptr_t i = 0; i < t.n; i++) {
+                REAL *e = t.e + i * TILE + v;
+                V(store)(e, R(if_drawable)(V(load)(e), &f, 0));
+            }
+        }
+    }
+    return R(choose_in_tile)(t.e, rows, first) ? TILE : 0;
 }

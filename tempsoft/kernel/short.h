@@ -166,32 +166,15 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, dou
     return 1;
 }
 
-/* A draw from each row: what ready_block and draw_in_block come to in a short row. */
-static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    R(short_tile) t;
-    if (rows->are_weights) {
-        if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
-            return 0;
-    } else {
-        REAL hi[TILE], lo[TILE];
-        if (!R(short_plans)(&t, rows, first, s))
-            return 0;
-        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
-        for (int v = 0; v < TILE; v += LANES) {
-            const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
-            for (intptr_t i = 0; i < t.n; i++) {
-                REAL *e = t.e + i * TILE + v;
-                V(store)(e, R(if_drawable)(V(load)(e), &f, 0));
-            }
-        }
-    }
+/* The same for a tile, to its place. */
+static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first) {
     double u[TILE], place[TILE];
     for (int c = 0; c < TILE; c++)
         u[c] = *(const double *)(rows->u.data + (first + c) * rows->u_step);
     for (int c = 0; c < TILE; c += DRAWN_AT_ONCE * VD_LANES)
-        if (!R(choose_in_lanes)(t.e + c, t.n, u + c, place + c))
+        if (!R(choose_in_lanes)(e + c, rows->n_categories, u + c, place + c))
             return 0;
     for (int c = 0; c < TILE; c++)
         *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
-    return TILE;
+    return 1;
 }
