@@ -76,7 +76,7 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
     R(source) row = R(whole)(&rows->logits);
     ts_knobs knobs = {0, 0, 1, 0, 0};
     ts_vector out = rows->out;
-    intptr_t next_tile = 0;
+    intptr_t next_tile = shape == SHORT && rows->past_cache ? R(first_on_line)(rows) : 0;
     if (ways.of_rows && shape == IN_A_ROW)
         ways.of_rows(rows, &s);
     else

@@ -126,16 +126,28 @@ static int R(flat_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     return !v_mask_any(is_bad);
 }
 
-/* Exponentials over the sums of their rows. */
-static void R(flat_divide)(const R(flat) * f, const REAL *hi, const REAL *lo, REAL *to) {
+/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
+TS_INLINE void R(flat_divide)(const R(flat) * f, const REAL *hi, const REAL *lo, REAL *to, int past_cache) {
     for (intptr_t v = 0; v < f->n_rows; v += LANES) {
-        const R(factor) rows = {V(load)(hi + v), V(load)(lo + v), 0};
+        const VR row_hi = V(load)(hi + v), row_lo = V(load)(lo + v);
         for (intptr_t i = v * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
             const VR row_of = V(load)((const REAL *)f->row_of + at);
-            const R(factor) factor = {V(permute)(rows.hi, row_of), V(permute)(rows.lo, row_of), 0};
-            V(store)(to + i, R(probability)(V(load)(f->e + i), &factor, 0));
+            const R(factor) factor = {V(permute)(row_hi, row_of), V(permute)(row_lo, row_of), 0};
+            const VR p = R(probability)(V(load)(f->e + i), &factor, 0);
+            if (past_cache)
+                V(stream)(to + i, p);
+            else
+                V(store)(to + i, p);
         }
     }
+}
+
+/* The first row whose results begin with a line of the cache, so that all tiles from it on do; 0 if there is none. */
+static intptr_t R(first_on_line)(const ts_rows *rows) {
+    for (intptr_t i = 0; i < LINE; i++)
+        if (((uintptr_t)rows->out.data + (uintptr_t)(rows->out_step * i)) % TS_LINE == 0)
+            return i;
+    return 0;
 }
 
 /* Whether there are such rows and it is time to try. */
@@ -173,9 +185,14 @@ static intptr_t R(softmax_flat)(const ts_rows *rows, intptr_t first, R(scratch) 
     }
     REAL hi[TS_FLAT * TILE], lo[TS_FLAT * TILE];
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
-    R(flat_divide)(&f, hi, lo, rows->past_cache ? f.e : f.to);
-    if (rows->past_cache)
+    if (!rows->past_cache) {
+        R(flat_divide)(&f, hi, lo, f.to, 0);
+    } else if (R(before_line)(f.to) == 0) {
+        R(flat_divide)(&f, hi, lo, f.to, 1);
+    } else {
+        R(flat_divide)(&f, hi, lo, f.e, 0);
         R(copy_past_cache)(f.e, f.n * f.n_rows, f.to);
+    }
     return f.n_rows;
 }
 
