@@ -198,12 +198,10 @@ def _sample(
     rows = broadcast(rows)
     options = _kernels.WEIGHTS * are_weights | _kernels.WITHOUT_REPLACEMENT * (not replace)
     indices, log_probs = _draw(rows, numbers, max(n_draws, 1), options, return_log_prob, n_workers)
-    if raises:
-        marked = indices[..., 0] < 0
-        if marked.any():
-            row = int(marked.argmax())
-            values = rows.logits[np.unravel_index(row, rows.batch_shape)]
-            arguments.refuse_row(values, row, is_weights=are_weights, num_draws=None if replace else n_draws)
+    if raises and indices[..., 0].min(initial=0) < 0:
+        row = int((indices[..., 0] < 0).argmax())
+        values = rows.logits[np.unravel_index(row, rows.batch_shape)]
+        arguments.refuse_row(values, row, is_weights=are_weights, num_draws=None if replace else n_draws)
     final = rows.batch_shape if num_samples is None else shape
     drawn = indices[..., :n_draws].reshape(final)[()]
     return drawn if log_probs is None else (drawn, log_probs[..., :n_draws].reshape(final)[()])
