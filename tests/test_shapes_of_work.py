@@ -42,12 +42,13 @@ def test_rows_together(compiled, function, n, dtype):
             assert together.tobytes() == one_by_one(call, x[:number], temperature=temperature).tobytes()
 
 
-OFFSETS = {"near": 0.0, "within reach": 12.0, "at the end of reach": 16.5, "apart": 95.0}  # of rows, at most, in nats
+# of adjacent rows, at most, in nats: one c is within reach of all, or of most
+OFFSETS = {"near": 0.0, "within reach": 12.0, "at the end of reach": 16.5, "apart": 95.0}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", range(2, 65))
-def test_rows_one_behind_the_other(compiled, n, dtype, monkeypatch):
+def test_adjacent_rows(compiled, n, dtype, monkeypatch):
     rng = np.random.default_rng(n)
     for offset in OFFSETS.values():
         for spread, temperature in ((0.1, 1.0), (3.0, 3.0), (20.0, 0.7), (20.0, 0.01)):
@@ -85,6 +86,19 @@ def test_draws_together(compiled, n, dtype):
     assert draws.tolist() == [int(draw) for draw in each]
     assert (draws[[3, 41]] == [-1, draws[41]]).all()
     assert not np.isneginf(x[np.arange(200), draws][draws >= 0]).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 3, 4, 7, 8, 10, 16, 17, 33, 50, 64])
+def test_draws_from_adjacent_rows(compiled, n, dtype):
+    rng = np.random.default_rng(n)
+    u = rng.random(150)
+    u[::7], u[1::7] = 0.0, 1 - 2.0**-53
+    for offset in OFFSETS.values():
+        for spread in (0.1, 3.0, 20.0):
+            x = (rng.normal(0, spread, (150, n)) + rng.uniform(-offset, offset, (150, 1))).astype(dtype)
+            draws = compiled.sample(x, u=u)
+            assert draws.tolist() == [int(compiled.sample(row, u=one)) for row, one in zip(x, u, strict=True)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -22,6 +22,6 @@
 #include "rows.h"
 #include "turn.h"
 #include "short.h"
-#include "flat.h"
+#include "adjacent.h"
 #include "strips.h"
 #include "batch.h"

@@ -9,9 +9,20 @@ typedef struct {
     int two_steps;
 } R(factor);
 
+/* 1 / sum. For float32 the quotient is of floats, which takes half the time or less, and what it misses comes from one
+ * FMA; together they are good to 2^-46. */
+static inline dd R(inverse_of)(dd sum) {
+#if TS_REAL == 32
+    const double hi = (double)(1.0f / (float)sum.hi);
+    return (dd){hi, fma(-hi, sum.hi, 1.0) * hi};
+#else
+    return dd_inverse(sum);
+#endif
+}
+
 /* Of a row of one block, from its sum. */
 static inline R(factor) R(factor_of_short)(dd sum) {
-    const R(split) f = R(split_of)(dd_inverse(sum));
+    const R(split) f = R(split_of)(R(inverse_of)(sum));
     return (R(factor)){V(set1)(f.hi), V(set1)(f.lo), 0};
 }
 

@@ -32,19 +32,19 @@ typedef struct {
     sorted_draw *sorted;
     intptr_t *block_of; /* of a draw, and the fraction of it */
     double *fraction;
-    tempering k;               /* of the last row; most have the same */
-    REAL *turned;              /* short rows, transposed, for batch.h */
-    int flat_rest, flat_pause; /* for flat.h: tiles until it is tried again, and how long that was; */
-    intptr_t rows_of;          /* the categories of which it knows the rows, 0 if none */
-    double *tile;              /* for columns.h */
-    REAL *chosen;              /* for filters: a group, */
-    REAL *window;              /* two windows, */
-    intptr_t room;             /* of so many numbers */
-    REAL *kept;      /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
-    ts_plan ready;   /* the plan of that row after the cut, */
-    int is_ready;    /* if it was made */
-    REAL *row;       /* a row of exponentials, if results go past the cache; else NULL */
-    REAL *other_row; /* and another, or NULL, to make while the one before */
+    tempering k;      /* of the last row; most have the same */
+    REAL *turned;     /* short rows, transposed, for batch.h */
+    int rest, pause;  /* for adjacent.h: tries to leave out, and how many that were; */
+    intptr_t rows_of; /* the categories of which it knows the rows, 0 if none */
+    double *tile;     /* for columns.h */
+    REAL *chosen;     /* for filters: a group, */
+    REAL *window;     /* two windows, */
+    intptr_t room;    /* of so many numbers */
+    REAL *kept;       /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
+    ts_plan ready;    /* the plan of that row after the cut, */
+    int is_ready;     /* if it was made */
+    REAL *row;        /* a row of exponentials, if results go past the cache; else NULL */
+    REAL *other_row;  /* and another, or NULL, to make while the one before */
     R(waiting) * waiting;
     int past_cache;    /* whether they do */
     double *strip;     /* a strip of columns, or NULL, */
@@ -73,7 +73,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.block_of = (intptr_t *)(s.sorted + n_draws);
     s.fraction = (double *)(s.block_of + n_draws);
     s.turned = (REAL *)(s.fraction + n_draws);
-    s.flat_rest = s.flat_pause = 0;
+    s.rest = s.pause = 0;
     s.rows_of = 0;
     s.tile = s.fraction + n_draws + ts_together_doubles(rows);
     s.lists = s.fraction + n_draws; /* filtered rows are not taken as tiles, so there may be others here */

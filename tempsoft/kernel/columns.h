@@ -184,7 +184,7 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
 static void R(tile_factors)(R(tile) * t, R(scratch) * s) {
     if (t->n_blocks == 1) { /* what plan_column and split_factor come to, for all columns at once */
         for (int c = 0; c < TILE; c++) {
-            const R(split) f = R(split_of)(dd_inverse((dd){t->sum_hi[c], t->sum_lo[c]}));
+            const R(split) f = R(split_of)(R(inverse_of)((dd){t->sum_hi[c], t->sum_lo[c]}));
             t->factor_hi[c] = f.hi;
             t->factor_lo[c] = f.lo;
             t->factor_down[c] = 1;

@@ -10,20 +10,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TS_BLOCK 1024      /* categories a block: small enough for L1, and part of the result: the order of additions */
-#define TS_GROUP 64        /* categories a group of a block */
-#define TS_SHORT 128       /* categories of a row that is short: tiles of them stay in L1 */
-#define TS_LONGEST 262144  /* categories of a row whose exponentials stay in cache */
-#define TS_FLAT 4          /* tiles of them that are worked on together, at most, */
-#define TS_FLAT_BYTES 8192 /* of so many bytes: they stay in L1 */
-#define TS_SIXTEEN 128     /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
-#define TS_WAITING 524288  /* bytes of a row whose exponentials do, beside those of the next */
-#define TS_LINE 64         /* bytes in a line of the cache */
-#define TS_TILE_BYTES 128  /* rows side by side: two cache lines of each category */
-#define TS_STRIP_BYTES 512 /* columns that are brought into cache together */
-#define TS_STRIP_MOST 2048 /* and their categories, at most */
-#define TS_RUN 16          /* categories a run of a group, whose sums wait for one another */
-#define TS_DRAWS 32768     /* draws from one row that are worked on together */
+#define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
+#define TS_GROUP 64       /* categories a group of a block */
+#define TS_SHORT 128      /* categories of a row that is short: tiles of them stay in L1 */
+#define TS_LONGEST 262144 /* categories of a row whose exponentials stay in cache */
+#define TS_TILES 4        /* tiles of them that are worked on together, at most, */
+#define TS_TILES_BYTES 8192 /* of so many bytes: they stay in L1 */
+#define TS_SIXTEEN 128      /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
+#define TS_WAITING 524288   /* bytes of a row whose exponentials do, beside those of the next */
+#define TS_LINE 64          /* bytes in a line of the cache */
+#define TS_TILE_BYTES 128   /* rows side by side: two cache lines of each category */
+#define TS_STRIP_BYTES 512  /* columns that are brought into cache together */
+#define TS_STRIP_MOST 2048  /* and their categories, at most */
+#define TS_RUN 16           /* categories a run of a group, whose sums wait for one another */
+#define TS_DRAWS 32768      /* draws from one row that are worked on together */
 
 typedef enum { TS_F16, TS_BF16, TS_F32, TS_F64 } ts_type;
 
@@ -152,7 +152,7 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
 }
 
 /* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, sixteen.h two times 16 rows; of the
- * latter flat.h has TS_GROUP x TS_TILE_BYTES, TS_FLAT_BYTES and a vector for each of TS_GROUP categories. */
+ * latter adjacent.h has TS_GROUP x TS_TILE_BYTES, TS_TILES_BYTES and a vector for each of TS_GROUP categories. */
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
     const intptr_t tile = TS_SHORT * TS_TILE_BYTES / 8, sixteens = 2 * 16 * TS_SIXTEEN;
     return rows->n_rows < 16 ? 0 : rows->n_categories <= TS_SIXTEEN && sixteens > tile ? sixteens : tile;

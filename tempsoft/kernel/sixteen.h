@@ -50,21 +50,27 @@ TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const doub
     scale->lowest = R(narrow)(parts[1]);
 }
 
-/* 1 / sum of n rows, as hi + lo: dd_inverse for many. */
+/* 1 / sum of n rows, as hi + lo: inverse_of for many. */
 static void R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL *hi, REAL *lo) {
-    const vd one = vd_set1(1);
     for (int c = 0; c < n; c += LANES) {
-        vd parts[2][LANES / VD_LANES];
-        for (int i = 0; i < LANES / VD_LANES; i++) {
-            const vd sum = vd_load(sum_hi + c + i * VD_LANES), inverse = vd_div(one, sum);
-            const vd error = vd_fms(inverse, sum, one), low = vd_mul(inverse, vd_load(sum_lo + c + i * VD_LANES));
-            parts[0][i] = inverse;
-            parts[1][i] = vd_mul(vd_sub(vd_sub(vd_set1(0), error), low), inverse);
+#if TS_REAL == 32
+        vd parts[WIDTHS];
+        (void)sum_lo;
+        for (int i = 0; i < WIDTHS; i++)
+            parts[i] = vd_load(sum_hi + c + i * VD_LANES);
+        const vf inverse = vf_div(vf_set1(1), vf_from_vd(parts));
+        for (int i = 0; i < WIDTHS; i++) {
+            const vd wide = vf_part_to_vd(inverse, i), error = vd_fms(wide, parts[i], vd_set1(1));
+            parts[i] = vd_mul(vd_sub(vd_set1(0), error), wide);
         }
-        V(store)(hi + c, R(narrow)(parts[0]));
-        for (int i = 0; i < LANES / VD_LANES; i++)
-            parts[1][i] = vd_add(vd_sub(parts[0][i], R(wide)(hi + c + i * VD_LANES)), parts[1][i]);
-        V(store)(lo + c, R(narrow)(parts[1]));
+        V(store)(hi + c, inverse);
+        V(store)(lo + c, R(narrow)(parts));
+#else
+        const vd sum = vd_load(sum_hi + c), inverse = vd_div(vd_set1(1), sum), error = vd_fms(inverse, sum, vd_set1(1));
+        const vd low = vd_mul(inverse, vd_load(sum_lo + c));
+        V(store)(hi + c, inverse);
+        V(store)(lo + c, vd_mul(vd_sub(vd_sub(vd_set1(0), error), low), inverse));
+#endif
     }
 }
 

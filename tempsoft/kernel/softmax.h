@@ -6,7 +6,7 @@ static inline void R(split_factor)(const ts_plan *plan, intptr_t b, REAL out[3])
     out[2] = 1;
     if (!R(counts)(plan, b))
         return;
-    const dd inverse = dd_inverse((dd){plan->sum_hi, plan->sum_lo});
+    const dd inverse = R(inverse_of)((dd){plan->sum_hi, plan->sum_lo});
     const int depth = R(depth)(plan, b), two_steps = depth > DEEP, rest = two_steps ? depth - STEP : depth;
     const double hi = down_by(inverse.hi, rest);
     out[0] = (REAL)hi;

@@ -64,6 +64,7 @@ static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_add(vf a, vf b) { return a + b; }
 static inline vf vf_sub(vf a, vf b) { return a - b; }
 static inline vf vf_mul(vf a, vf b) { return a * b; }
+static inline vf vf_div(vf a, vf b) { return a / b; }
 static inline vf vf_fma(vf a, vf b, vf c) { return fmaf(a, b, c); }
 static inline vf vf_fms(vf a, vf b, vf c) { return fmaf(a, b, -c); }
 static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either is NaN */

@@ -160,6 +160,12 @@ static inline emulated_512 _mm512_max_epu64(emulated_512 a, emulated_512 b) {
     EACH(8, r.q[i] = a.q[i] > b.q[i] ? a.q[i] : b.q[i]);
 }
 static inline emulated_512 _mm512_set1_epi64(long long x) { EACH(8, r.q[i] = (uint64_t)x); }
+static inline emulated_512 _mm512_permutexvar_ps(emulated_512 at, emulated_512 a) {
+    EACH(16, r.f[i] = a.f[at.u[i] % 16]);
+}
+static inline emulated_512 _mm512_permutexvar_pd(emulated_512 at, emulated_512 a) {
+    EACH(8, r.d[i] = a.d[at.q[i] % 8]);
+}
 static inline emulated_512 _mm512_ternarylogic_epi64(emulated_512 a, emulated_512 b, emulated_512 c, int table) {
     emulated_512 to;
     for (int i = 0; i < 8; i++) {

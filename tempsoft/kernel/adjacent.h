@@ -1,40 +1,36 @@
-/* Short rows that lie one behind the other, several tiles together: exponentials and what is divided are taken as they
- * lie, whole vectors of them; only for the sums is there a row in each lane. For REAL, by inclusion.
+/* Short rows that are adjacent, as in a contiguous array, several tiles together: exponentials and what is divided are
+ * taken as they lie, in whole vectors; only for the sums is there a row in each lane. For REAL, by inclusion.
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two: one c for all rows
- * does, if the largest logit of each is up to HEADROOM bits above it. The largest of all says which c to try, and the
- * sums whether it does for the row whose largest is the least. Where it does not, or there is NaN or infinity, nothing
- * was written, and rows are taken as short.h does.
+ * does if the largest logit of each is up to HEADROOM bits above it. The largest of all says which c to try, and the
+ * sums say whether it did for the row whose largest is the least. Where it did not, or there is NaN or infinity, nothing
+ * was written, and the rows are taken as in short.h.
  */
 
-#define FLAT_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
+#define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
 
-/* Rows one behind the other, and in scratch memory their exponentials and of each number of LANES rows which row it is
- * of. */
+/* Adjacent rows, and in scratch memory: their exponentials, and which row each number of LANES rows is of. */
 typedef struct {
     const REAL *x;
-    REAL *to, *e;
+    REAL *e;
     BITS *row_of;
     intptr_t n, n_rows;
-} R(flat);
+} R(adjacent);
 
 /* From row `first` on; n_rows is 0 if there are none such. */
-static inline R(flat) R(flat_at)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     const intptr_t n = rows->n_categories, bytes = n * (intptr_t)sizeof(REAL);
-    const intptr_t most = TS_FLAT_BYTES / (TILE * bytes), left = (rows->n_rows - first) / TILE;
-    const intptr_t n_tiles = most < 1 ? 1 : most < TS_FLAT ? most : TS_FLAT;
-    const int is_flat = rows->logits_step == bytes && rows->temperature_step == 0 && n <= TS_GROUP;
+    const intptr_t most = TS_TILES_BYTES / (TILE * bytes), left = (rows->n_rows - first) / TILE;
+    const intptr_t n_tiles = most < 1 ? 1 : most < TS_TILES ? most : TS_TILES;
+    const int are_adjacent = rows->logits_step == bytes && rows->temperature_step == 0 && n <= TS_GROUP;
     char *const memory = (char *)(s->turned + TS_GROUP * TILE), *const line = memory + -(uintptr_t)memory % TS_LINE;
-    return (R(flat)){(const REAL *)(rows->logits.data + first * bytes),
-                     (REAL *)(rows->out.data + first * bytes),
-                     (REAL *)line,
-                     (BITS *)(line + TS_FLAT_BYTES + TS_LINE),
-                     n,
-                     is_flat ? TILE * (left < n_tiles ? left : n_tiles) : 0};
+    return (R(adjacent)){(const REAL *)(rows->logits.data + first * bytes), (REAL *)line,
+                         (BITS *)(line + TS_TILES_BYTES + TS_LINE), n,
+                         are_adjacent ? TILE * (left < n_tiles ? left : n_tiles) : 0};
 }
 
 /* Exponentials of a c for all; 0 if it cannot be, or if not all are above 2^(UNDERFLOW / 2) and they are to be. */
-TS_INLINE int R(flat_exp)(const R(flat) * f, const tempering *k, int are_all) {
+TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, int are_all) {
     const intptr_t length = f->n * f->n_rows;
     VR max[2] = {V(load)(f->x), V(load)(f->x + LANES)}, min[2] = {max[0], max[1]};
     for (intptr_t i = 2 * LANES; i < length; i += 2 * LANES)
@@ -66,10 +62,25 @@ TS_INLINE void R(turn_piece)(const REAL *e, intptr_t n, intptr_t left, VR v[PIEC
         v[j] = j < left ? v[j] : V(set1)(0);
 }
 
-/* The sums of 16 rows of n exponentials, one of the last four up to n_most, or of the last 16 beyond 16: the additions of
- * sum_vectors for accumulators i ..., a row in each lane. */
-TS_INLINE R(sum) R(flat_sum)(const REAL *e, intptr_t n, int n_most) {
-    const int surely = n_most <= 16 ? n_most - 3 : n_most - 15;
+/* The sum of a group, of which `n_chunks` are not 0: an accumulator of sum_vectors that had nothing yet. */
+TS_INLINE void R(add_chunks)(const vd chunks[4], int n_chunks, vd *hi, vd *lo) {
+#if TS_REAL == 32
+    const vd first = n_chunks > 1 ? vd_add(chunks[0], chunks[1]) : chunks[0];
+    const vd second = n_chunks > 3 ? vd_add(chunks[2], chunks[3]) : chunks[2];
+    (void)lo;
+    *hi = n_chunks > 2 ? vd_add(first, second) : first;
+#else
+    *hi = chunks[0];
+    *lo = vd_set1(0);
+    for (int chunk = 1; chunk < n_chunks; chunk++)
+        sum_compensated(hi, lo, chunks[chunk]);
+#endif
+}
+
+/* The sums of 16 rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond 16:
+ * the accumulators have a row in each lane. */
+TS_INLINE R(sum) R(adjacent_sum)(const REAL *e, intptr_t n, int n_most) {
+    const int surely = n_most <= 16 ? n_most - 3 : n_most - 15, n_chunks = (n_most + 15) / 16;
     R(sum) sums[16];
     for (int i = 0; i < 16 && i < n_most; i += PIECE)
         for (int c = 0; c < 16; c += LANES) {
@@ -82,22 +93,14 @@ TS_INLINE R(sum) R(flat_sum)(const REAL *e, intptr_t n, int n_most) {
                         v[at / 16][j] = V(set1)(0);
             for (int j = 0; j < PIECE; j++)
                 for (int part = 0; part < WIDTHS; part++) {
-                    const int at = c / VD_LANES + part;
+                    const int to = c / VD_LANES + part;
                     vd chunks[4];
                     for (int chunk = 0; chunk < 4; chunk++)
-                        chunks[chunk] = i + 16 * chunk < n_most ? R(part)(v[chunk][j], part) : vd_set1(0);
+                        chunks[chunk] = chunk < n_chunks ? R(part)(v[chunk][j], part) : vd_set1(0);
 #if TS_REAL == 32
-                    vd first = chunks[0], second = chunks[2];
-                    if (i + 16 < n_most)
-                        first = vd_add(first, chunks[1]);
-                    if (i + 48 < n_most)
-                        second = vd_add(second, chunks[3]);
-                    sums[i + j].hi[at] = i + 32 < n_most ? vd_add(first, second) : first;
+                    R(add_chunks)(chunks, n_chunks, &sums[i + j].hi[to], NULL);
 #else
-                    sums[i + j].hi[at] = chunks[0];
-                    sums[i + j].lo[at] = vd_set1(0);
-                    for (int chunk = 1; i + 16 * chunk < n_most; chunk++)
-                        sum_compensated(&sums[i + j].hi[at], &sums[i + j].lo[at], chunks[chunk]);
+                    R(add_chunks)(chunks, n_chunks, &sums[i + j].hi[to], &sums[i + j].lo[to]);
 #endif
                 }
         }
@@ -105,21 +108,21 @@ TS_INLINE R(sum) R(flat_sum)(const REAL *e, intptr_t n, int n_most) {
 }
 
 /* The sums of a tile. */
-static void R(flat_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
+static void R(adjacent_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
     for (int c = 0; c < TILE; c += 16, e += 16 * n) {
-        const R(sum) total = n <= 4    ? R(flat_sum)(e, n, 4)
-                             : n <= 8  ? R(flat_sum)(e, n, 8)
-                             : n <= 12 ? R(flat_sum)(e, n, 12)
-                             : n <= 16 ? R(flat_sum)(e, n, 16)
-                             : n <= 32 ? R(flat_sum)(e, n, 32)
-                             : n <= 48 ? R(flat_sum)(e, n, 48)
-                                       : R(flat_sum)(e, n, 64);
+        const R(sum) total = n <= 4    ? R(adjacent_sum)(e, n, 4)
+                             : n <= 8  ? R(adjacent_sum)(e, n, 8)
+                             : n <= 12 ? R(adjacent_sum)(e, n, 12)
+                             : n <= 16 ? R(adjacent_sum)(e, n, 16)
+                             : n <= 32 ? R(adjacent_sum)(e, n, 32)
+                             : n <= 48 ? R(adjacent_sum)(e, n, 48)
+                                       : R(adjacent_sum)(e, n, 64);
         R(put_sums)(&total, sum_hi + c, sum_lo + c);
     }
 }
 
 /* Whether c did for all rows of these sums: the largest exponential is at least the mean. */
-static int R(flat_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
+static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
     for (intptr_t c = 0; c < n_rows; c += VD_LANES)
         is_bad = v_mask_or(is_bad, vd_not_le(vd_set1((double)n * SCALE), vd_load(sum_hi + c)));
@@ -127,7 +130,7 @@ static int R(flat_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
 }
 
 /* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
-TS_INLINE void R(flat_divide)(const R(flat) * f, const REAL *hi, const REAL *lo, REAL *to, int past_cache) {
+TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, REAL *to, int past_cache) {
     for (intptr_t v = 0; v < f->n_rows; v += LANES) {
         const VR row_hi = V(load)(hi + v), row_lo = V(load)(lo + v);
         for (intptr_t i = v * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
@@ -151,55 +154,56 @@ static intptr_t R(first_on_line)(const ts_rows *rows) {
 }
 
 /* Whether there are such rows and it is time to try. */
-static int R(flat_is_tried)(const R(flat) * f, const tempering *k, R(scratch) * s) {
-    if (s->flat_rest > 0) {
-        s->flat_rest--;
+static int R(is_time_to_try)(const R(adjacent) * f, const tempering *k, R(scratch) * s) {
+    if (s->rest > 0) {
+        s->rest--;
         return 0;
     }
     return f->n_rows > 0 && R(is_moderate)(k);
 }
 
-/* `does`; where a c did not, others are tried after a while, that grows. */
-static int R(flat_is_done)(int does, R(scratch) * s) {
-    s->flat_pause = does ? 0 : s->flat_pause < FLAT_PAUSE ? 2 * s->flat_pause + 1 : FLAT_PAUSE;
-    s->flat_rest = s->flat_pause;
+/* `does`: whether the c that was tried did. Where none does, they are tried more and more seldom. */
+static int R(remember)(int does, R(scratch) * s) {
+    s->pause = does ? 0 : s->pause < LONGEST_PAUSE ? 2 * s->pause + 1 : LONGEST_PAUSE;
+    s->rest = s->pause;
     return does;
 }
 
 /* How many rows were taken. */
-static intptr_t R(softmax_flat)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const R(flat) f = R(flat_at)(rows, first, s);
+static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const R(adjacent) f = R(adjacent_at)(rows, first, s);
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    if (rows->out_step != rows->logits_step || !R(flat_is_tried)(&f, k, s))
+    if (rows->out_step != rows->logits_step || !R(is_time_to_try)(&f, k, s))
         return 0;
-    double sum_hi[TS_FLAT * TILE], sum_lo[TS_FLAT * TILE];
-    const int does = R(flat_exp)(&f, k, 0);
+    double sum_hi[TS_TILES * TILE], sum_lo[TS_TILES * TILE];
+    const int does = R(adjacent_exp)(&f, k, 0);
     for (intptr_t c = 0; does && c < f.n_rows; c += TILE)
-        R(flat_sums)(f.e + c * f.n, f.n, sum_hi + c, sum_lo + c);
-    if (!R(flat_is_done)(does && R(flat_reached)(sum_hi, f.n_rows, f.n), s))
+        R(adjacent_sums)(f.e + c * f.n, f.n, sum_hi + c, sum_lo + c);
+    if (!R(remember)(does && R(are_reached)(sum_hi, f.n_rows, f.n), s))
         return 0;
     if (s->rows_of != f.n) {
         for (intptr_t i = 0; i < f.n * LANES; i++)
             f.row_of[i] = (BITS)(i / f.n);
         s->rows_of = f.n;
     }
-    REAL hi[TS_FLAT * TILE], lo[TS_FLAT * TILE];
+    REAL hi[TS_TILES * TILE], lo[TS_TILES * TILE];
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
+    REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
     if (!rows->past_cache) {
-        R(flat_divide)(&f, hi, lo, f.to, 0);
-    } else if (R(before_line)(f.to) == 0) {
-        R(flat_divide)(&f, hi, lo, f.to, 1);
+        R(adjacent_divide)(&f, hi, lo, to, 0);
+    } else if (R(before_line)(to) == 0) {
+        R(adjacent_divide)(&f, hi, lo, to, 1);
     } else {
-        R(flat_divide)(&f, hi, lo, f.e, 0);
-        R(copy_past_cache)(f.e, f.n * f.n_rows, f.to);
+        R(adjacent_divide)(&f, hi, lo, f.e, 0);
+        R(copy_past_cache)(f.e, f.n * f.n_rows, to);
     }
     return f.n_rows;
 }
 
 static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_flat = R(softmax_flat)(rows, first, s);
-    if (n_flat > 0)
-        return n_flat;
+    const intptr_t n_adjacent = R(softmax_adjacent)(rows, first, s);
+    if (n_adjacent > 0)
+        return n_adjacent;
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
@@ -215,10 +219,10 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
 }
 
 /* How many rows were drawn from. As every exponential is a normal number and no quotient can be 0, neither is needed. */
-static intptr_t R(draw_flat)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const R(flat) f = R(flat_at)(rows, first, s);
+static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const R(adjacent) f = R(adjacent_at)(rows, first, s);
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    if (rows->are_weights || !R(flat_is_tried)(&f, k, s) || !R(flat_is_done)(R(flat_exp)(&f, k, 1), s))
+    if (rows->are_weights || !R(is_time_to_try)(&f, k, s) || !R(remember)(R(adjacent_exp)(&f, k, 1), s))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
         for (int c = 0; c < TILE; c += LANES)
@@ -231,9 +235,9 @@ static intptr_t R(draw_flat)(const ts_rows *rows, intptr_t first, R(scratch) * s
 
 /* A draw from each row: what ready_block and draw_in_block come to in a short row. */
 static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_flat = R(draw_flat)(rows, first, s);
-    if (n_flat > 0)
-        return n_flat;
+    const intptr_t n_adjacent = R(draw_adjacent)(rows, first, s);
+    if (n_adjacent > 0)
+        return n_adjacent;
     R(short_tile) t;
     if (rows->are_weights) {
         if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
