@@ -1,11 +1,17 @@
 /* Short rows that are adjacent, as in a contiguous array, several tiles together: exponentials and what is divided are
  * taken as they lie, in whole vectors; only for the sums is there a row in each lane. For REAL, by inclusion.
  *
- * The same bits as a row by itself, as exponentials of different c differ by an exact power of two: one c for all rows
- * does if the largest logit of each is up to HEADROOM bits above it. The largest of all says which c to try, and the
+ * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
+ * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo of
+ * its factor to be a normal number. The largest of all says which c to try, and the
  * sums say whether it did for the row whose largest is the least. Where it did not, or there is NaN or infinity, nothing
  * was written, and the rows are taken as in short.h.
  */
+
+#if TS_REAL == 64 /* used by both */
+_Static_assert(TS_GROUP *TS_TILE_BYTES + TS_TILES_BYTES + TS_GROUP * 64 + 3 * TS_LINE <= 2 * 16 * TS_SIXTEEN * 8,
+               "see ts_together_doubles");
+#endif
 
 #define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
 
@@ -21,10 +27,10 @@ typedef struct {
 static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     const intptr_t n = rows->n_categories, bytes = n * (intptr_t)sizeof(REAL);
     const intptr_t most = TS_TILES_BYTES / (TILE * bytes), left = (rows->n_rows - first) / TILE;
-    const intptr_t n_tiles = most < 1 ? 1 : most < TS_TILES ? most : TS_TILES;
+    const intptr_t n_tiles = most < TS_TILES ? most : TS_TILES;
     const int are_adjacent = rows->logits_step == bytes && rows->temperature_step == 0 && n <= TS_GROUP;
     char *const memory = (char *)(s->turned + TS_GROUP * TILE), *const line = memory + -(uintptr_t)memory % TS_LINE;
-    return (R(adjacent)){(const REAL *)(rows->logits.data + first * bytes), (REAL *)line,
+    return (R(adjacent)){(const REAL *)(rows->logits.data + first * rows->logits_step), (REAL *)line,
                          (BITS *)(line + TS_TILES_BYTES + TS_LINE), n,
                          are_adjacent ? TILE * (left < n_tiles ? left : n_tiles) : 0};
 }
@@ -42,7 +48,7 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, int are
         }
     const double highest = R(exponent_of)((double)V(largest)(V(max)(max[0], max[1])), k);
     const double c = highest - (HEADROOM - 1);
-    if (!(fabs(highest) < LARGEST_EXPONENT - HEADROOM))
+    if (!(fabs(highest) < LARGEST_EXPONENT - HEADROOM + UNDERFLOW)) /* so that this holds for c of every row */
         return 0;
     const VR below = V(set1)((REAL)((c + UNDERFLOW / 2) * LOG_2_HI * k->temperature));
     if (are_all && v_mask_any(V(not_le)(below, V(min)(min[0], min[1]))))

@@ -4,8 +4,8 @@
  * Fast:    a = log2(e) / T in two numbers; n = x a rounded; 2^(x a - c) = 2^(n - c) 2^r with r = x a - n, |r| <= 1/2 +
  *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bits alone,
  *          whatever the offset of the logits. As c is even, n is rounded alike for every c, and exponentials of
- *          different c differ by an exact power of two: it need only be near the largest, up to HEADROOM bits below
- *          it. For |c| below LARGEST_EXPONENT and moderate T.
+ *          different c differ by an exact power of two, if above `lowest`: c need only be near the largest, up to
+ *          HEADROOM bits below it. For |c| below LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
  * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW,

@@ -10,12 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
-#define TS_GROUP 64       /* categories a group of a block */
-#define TS_SHORT 128      /* categories of a row that is short: tiles of them stay in L1 */
-#define TS_LONGEST 262144 /* categories of a row whose exponentials stay in cache */
-#define TS_TILES 4        /* tiles of them that are worked on together, at most, */
+#define TS_BLOCK 1024 /* categories a block: small enough for L1, and part of the result: the order of additions */
+#define TS_GROUP 64   /* categories a group of a block */
+#define TS_SHORT 128  /* categories of a row that is short: tiles of them stay in L1 */
+#define TS_TILES 4    /* tiles of them that are worked on together, at most, */
 #define TS_TILES_BYTES 8192 /* of so many bytes: they stay in L1 */
+#define TS_LONGEST 262144   /* categories of a row whose exponentials stay in cache */
 #define TS_SIXTEEN 128      /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
 #define TS_WAITING 524288   /* bytes of a row whose exponentials do, beside those of the next */
 #define TS_LINE 64          /* bytes in a line of the cache */

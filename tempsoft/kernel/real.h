@@ -47,14 +47,14 @@
 #define COEFFICIENTS EXP2_F32
 #define BIAS 32                 /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
 #define SCALE 0x1p32f           /* 2^BIAS */
-#define SCALE_UP 0x1p80f        /* 2^(BIAS + HEADROOM + 1): ROUND has as much less */
+#define SCALE_UP 0x1p68f        /* 2^(BIAS + HEADROOM + 1): ROUND has as much less */
 #define MODERATE_WEIGHT 0x1p-60 /* weights between this and its inverse need no scaling */
-#define ROUND (0x1.8p23f + 464) /* adding it rounds to an integer; no bit but the last nine changes up to HEADROOM */
+#define ROUND (0x1.8p23f + 476) /* adding it rounds to an integer; no bit but the last nine changes up to HEADROOM */
 #define LARGEST_EXPONENT 0x1p15 /* of a block, for the fast exponential */
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
-#define HEADROOM 47           /* exponentials of a block may be as large as 2^this */
+#define HEADROOM 35           /* exponentials of a block may be as large as 2^this */
 #define NOTHING 0x1p-112      /* a block's sum below this is of exponentials below 2^(UNDERFLOW + 8 - 10) */
 #define DEEP 64               /* a block more bits than this below the largest is scaled in two steps, */
 #define STEP 88               /* the first of so many bits: exponentials of 2^HEADROOM may be normal results */

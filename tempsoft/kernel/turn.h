@@ -39,7 +39,7 @@ TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr
             V(store_up_to)(p, n, v[k]);
 }
 
-/* The same of no more than BY_PIECES categories; whole pieces are read and written. */
+/* The same by pieces; whole ones are read, and written, so up to PIECE - 1 numbers behind the last row. */
 TS_INLINE void R(turn_pieces_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
     for (intptr_t i = 0; i < n; i += PIECE) {
         VR v[PIECE];
