@@ -14,10 +14,10 @@ dev: $(VENV)/bin/python  ## a virtual environment with everything, and an editab
 	TEMPSOFT_WERROR=1 $(RUN)pip install -q -e '.[cli,test,dev]'
 
 test: dev  ## build what was edited, and run the tests on the reference and every instruction set of this CPU
-	$(RUN)python -m pytest -q
+	$(RUN)python -m pytest -q -n auto
 
 test-slow: dev  ## the longer campaigns of the tests
-	$(RUN)python -m pytest -q -m slow
+	$(RUN)python -m pytest -q -n auto -m slow
 
 test-avx512:  ## the AVX-512 kernels on any CPU, their intrinsics in plain C
 	rm -rf build/emulated && mkdir -p build/emulated
