@@ -376,13 +376,21 @@ cdef bint is_one_slice(object logits, object axis, object workers):
         axis == -1 or (np.PyArray_CheckExact(logits) and axis == np.PyArray_NDIM(<np.ndarray>logits) - 1))
 
 
+cdef inline direct_unless_filtered(ts_function which, logits, temperature, top_k, top_p, min_p, temperature_last,
+                                   axis, out, workers, Py_ssize_t largest):
+    """Probabilities or their logarithms by the direct path, or None."""
+    if top_k is None and top_p is None and min_p is None and temperature_last is False:
+        if is_one_slice(logits, axis, workers):
+            return direct(which, logits, temperature, out, largest)
+    return None
+
+
+# A function each, as its name is in its error messages.
 def _softmax_or(function, Py_ssize_t largest):
     def softmax(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
                 out=None, workers=None):
-        result = None
-        if top_k is None and top_p is None and min_p is None and temperature_last is False:
-            if is_one_slice(logits, axis, workers):
-                result = direct(TS_SOFTMAX, logits, temperature, out, largest)
+        result = direct_unless_filtered(TS_SOFTMAX, logits, temperature, top_k, top_p, min_p, temperature_last,
+                                        axis, out, workers, largest)
         return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
                         axis=axis, out=out, workers=workers) if result is None else result
     return softmax
@@ -391,10 +399,8 @@ def _softmax_or(function, Py_ssize_t largest):
 def _log_softmax_or(function, Py_ssize_t largest):
     def log_softmax(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
                     out=None, workers=None):
-        result = None
-        if top_k is None and top_p is None and min_p is None and temperature_last is False:
-            if is_one_slice(logits, axis, workers):
-                result = direct(TS_LOG_SOFTMAX, logits, temperature, out, largest)
+        result = direct_unless_filtered(TS_LOG_SOFTMAX, logits, temperature, top_k, top_p, min_p, temperature_last,
+                                        axis, out, workers, largest)
         return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
                         axis=axis, out=out, workers=workers) if result is None else result
     return log_softmax

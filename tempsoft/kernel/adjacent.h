@@ -3,13 +3,13 @@
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
  * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo of
- * its factor to be a normal number. The largest of all says which c to try, and the
- * sums say whether it did for the row whose largest is the least. Where it did not, or there is NaN or infinity, nothing
- * was written, and the rows are taken as in short.h.
+ * its factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the row
+ * whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are taken
+ * as in short.h.
  */
 
 #if TS_REAL == 64 /* used by both */
-_Static_assert(TS_GROUP *TS_TILE_BYTES + TS_TILES_BYTES + TS_GROUP * 64 + 3 * TS_LINE <= 2 * 16 * TS_SIXTEEN * 8,
+_Static_assert(TS_TILE_BYTES *TS_GROUP + TS_TILES_BYTES + TS_GROUP * 64 + 3 * TS_LINE <= 2 * 16 * TS_SIXTEEN * 8,
                "see ts_together_doubles");
 #endif
 
@@ -159,13 +159,21 @@ static intptr_t R(first_on_line)(const ts_rows *rows) {
     return 0;
 }
 
-/* Whether there are such rows and it is time to try. */
-static int R(is_time_to_try)(const R(adjacent) * f, const tempering *k, R(scratch) * s) {
+/* The exponentials of adjacent rows from `first` on, if there are such and it is time to try. Then `does` says whether one
+ * c did, as far as is known. */
+static R(adjacent) R(try_adjacent)(const ts_rows *rows, intptr_t first, int are_all, int *does, R(scratch) * s) {
+    R(adjacent) f = R(adjacent_at)(rows, first, s);
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
+    *does = 0;
     if (s->rest > 0) {
         s->rest--;
-        return 0;
+        f.n_rows = 0;
+    } else if (f.n_rows > 0 && R(is_moderate)(k)) {
+        *does = R(adjacent_exp)(&f, k, are_all);
+    } else {
+        f.n_rows = 0;
     }
-    return f->n_rows > 0 && R(is_moderate)(k);
+    return f;
 }
 
 /* `does`: whether the c that was tried did. Where none does, they are tried more and more seldom. */
@@ -177,12 +185,13 @@ static int R(remember)(int does, R(scratch) * s) {
 
 /* How many rows were taken. */
 static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const R(adjacent) f = R(adjacent_at)(rows, first, s);
-    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    if (rows->out_step != rows->logits_step || !R(is_time_to_try)(&f, k, s))
+    if (rows->out_step != rows->logits_step)
+        return 0;
+    int does;
+    const R(adjacent) f = R(try_adjacent)(rows, first, 0, &does, s);
+    if (f.n_rows == 0)
         return 0;
     double sum_hi[TS_TILES * TILE], sum_lo[TS_TILES * TILE];
-    const int does = R(adjacent_exp)(&f, k, 0);
     for (intptr_t c = 0; does && c < f.n_rows; c += TILE)
         R(adjacent_sums)(f.e + c * f.n, f.n, sum_hi + c, sum_lo + c);
     if (!R(remember)(does && R(are_reached)(sum_hi, f.n_rows, f.n), s))
@@ -226,9 +235,11 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
 
 /* How many rows were drawn from. As every exponential is a normal number and no quotient can be 0, neither is needed. */
 static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const R(adjacent) f = R(adjacent_at)(rows, first, s);
-    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    if (rows->are_weights || !R(is_time_to_try)(&f, k, s) || !R(remember)(R(adjacent_exp)(&f, k, 1), s))
+    if (rows->are_weights)
+        return 0;
+    int does;
+    const R(adjacent) f = R(try_adjacent)(rows, first, 1, &does, s);
+    if (f.n_rows == 0 || !R(remember)(does, s))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
         for (int c = 0; c < TILE; c += LANES)

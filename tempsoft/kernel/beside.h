@@ -77,7 +77,7 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
         for (intptr_t line = 0; line < TS_GROUP * size; line += TS_LINE) {
             fetch_ahead((uintptr_t)x + (uintptr_t)((i + AHEAD) * size + line));
             if (before && !past_cache)
-                fetch_to_write((uintptr_t)before->to + (uintptr_t)((i + AHEAD) * size + line));
+                fetch_to_write((uintptr_t)before->to + (uintptr_t)((i + AHEAD_TO_WRITE) * size + line));
         }
         VR v[TS_GROUP / LANES];
         for (int k = 0; k < TS_GROUP / LANES; k += TOGETHER) {

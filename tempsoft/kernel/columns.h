@@ -149,12 +149,8 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, R(scratch) * s) {
                 R(sum_lanes)(sums[c], e + c * 16, e_step, n);
     }
     for (int c = 0; c < TILE / 16; c++) {
-        R(sum) total = R(sum_across)(sums[c]);
-        for (int part = 0; part < PARTS; part++) {
-            intptr_t at = b * TILE + c * 16 + part * VD_LANES;
-            vd_store(t->sum_hi + at, total.hi[part]);
-            vd_store(t->sum_lo + at, R(sum_low)(&total, part));
-        }
+        const R(sum) total = R(sum_across)(sums[c]);
+        R(put_sums)(&total, t->sum_hi + b * TILE + c * 16, t->sum_lo + b * TILE + c * 16);
     }
 }
 

@@ -49,13 +49,6 @@ static void R(short_exp)(R(short_tile) * t) {
     }
 }
 
-TS_INLINE void R(put_sums)(const R(sum) * total, double *sum_hi, double *sum_lo) {
-    for (int part = 0; part < PARTS; part++) {
-        vd_store(sum_hi + part * VD_LANES, total->hi[part]);
-        vd_store(sum_lo + part * VD_LANES, R(sum_low)(total, part));
-    }
-}
-
 /* The sums of a tile of exponentials. */
 static void R(short_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
     for (int c = 0; c < TILE; c += 16) {

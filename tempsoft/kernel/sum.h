@@ -146,6 +146,14 @@ TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
     return sums[0];
 }
 
+/* Sixteen sums that are in the lanes of one accumulator, to memory. */
+TS_INLINE void R(put_sums)(const R(sum) * total, double *sum_hi, double *sum_lo) {
+    for (int part = 0; part < PARTS; part++) {
+        vd_store(sum_hi + part * VD_LANES, total->hi[part]);
+        vd_store(sum_lo + part * VD_LANES, R(sum_low)(total, part));
+    }
+}
+
 static inline R(sum) R(sum_across)(R(sum) sums[16]) { return R(sum_across_first)(sums, 16); }
 
 /* 16 sums of rows as 16 accumulators whose lanes are those rows, and the other way round of where they lie. */
