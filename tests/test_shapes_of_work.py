@@ -151,7 +151,7 @@ def test_past_the_cache(compiled, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("n", [1025, 2048, 3000, 8192, 20_011])
+@pytest.mark.parametrize("n", [1025, 2048, 3000, 8192, 20_011, 40_000])
 def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
     """A long row is divided while the next is read, whatever either is like."""
     rng = np.random.default_rng(n)
@@ -175,13 +175,17 @@ def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
     for temperature in (np.float64(1.0), temperatures):
         each = zip(x, np.broadcast_to(temperature, 24), strict=True)
         right = np.stack([compiled.softmax(row, t) for row, t in each])
-        monkeypatch.setattr(calls, "PAST_CACHE", 0)
-        for offset in (0, 3):
-            out = np.empty(x.size + 16, dtype)[offset : offset + x.size].reshape(x.shape)
-            assert compiled.softmax(x, temperature, out=out).tobytes() == right.tobytes()
-        again = x.copy()
-        assert compiled.softmax(again, temperature, out=again).tobytes() == right.tobytes()
-        monkeypatch.undo()
+        for past_cache in (0, calls.PAST_CACHE):
+            monkeypatch.setattr(calls, "PAST_CACHE", past_cache)
+            for offset in (0, 3):
+                memory = np.full(x.size + 16, 7, dtype)
+                out = memory[offset : offset + x.size].reshape(x.shape)
+                assert compiled.softmax(x, temperature, out=out).tobytes() == right.tobytes()
+                assert (memory[:offset] == 7).all()
+                assert (memory[offset + x.size :] == 7).all()
+            again = x.copy()
+            assert compiled.softmax(again, temperature, out=again).tobytes() == right.tobytes()
+            monkeypatch.undo()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -43,10 +43,10 @@ typedef struct {
     REAL *kept;       /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
     ts_plan ready;    /* the plan of that row after the cut, */
     int is_ready;     /* if it was made */
-    REAL *row;        /* a row of exponentials, if results go past the cache; else NULL */
+    REAL *row;        /* a row of exponentials, or NULL */
     REAL *other_row;  /* and another, or NULL, to make while the one before */
     R(waiting) * waiting;
-    int past_cache;    /* whether they do */
+    int past_cache;    /* whether results are written past the cache */
     double *strip;     /* a strip of columns, or NULL, */
     intptr_t in_strip; /* and the first of those that are there already, or -1 */
     double *lists;     /* for chosen.h: entries in the order of their logits */
@@ -88,8 +88,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     const intptr_t n_tiles = ts_has_strip(which, rows) ? TS_STRIP_BYTES / TS_TILE_BYTES : 1;
     double *const behind = s.tile + n_tiles * ts_tile_doubles(rows);
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
-    s.other_row =
-        s.row && n_blocks * TS_BLOCK * (intptr_t)sizeof(REAL) <= TS_WAITING ? s.row + n_blocks * TS_BLOCK : NULL;
+    s.other_row = s.row && ts_are_waiting(rows) ? s.row + n_blocks * TS_BLOCK : NULL;
     s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
     s.in_strip = -1;

@@ -52,7 +52,10 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
         const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
         R(seen) seen = R(nothing_seen)();
         s->waiting->next += TS_BLOCK;
-        const dd sum = R(exp_beside)(R(exp_fast), (const char *)x, n, PLAIN, &scale, &seen, keep + start, &before, 1);
+        const char *const from = (const char *)x;
+        REAL *const e = keep + start;
+        const dd sum = s->past_cache ? R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 1)
+                                     : R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 0);
         *exceeds = R(exceeded)(&seen);
         return sum;
     }

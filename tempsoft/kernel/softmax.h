@@ -83,7 +83,8 @@ static inline int R(softmax_short)(const R(source) * row, intptr_t n, double tem
 }
 
 /* Divide the row that waits from where it was left to `end`. */
-static void R(divide_waiting_to)(R(waiting) * row, intptr_t end, REAL *buffer) {
+static void R(divide_waiting_to)(intptr_t end, const R(scratch) * s) {
+    R(waiting) *const row = s->waiting;
     const ts_vector out = {row->to, sizeof(REAL), PLAIN};
     while (row->next < end) {
         const intptr_t start = row->next, b = start / TS_BLOCK;
@@ -91,9 +92,11 @@ static void R(divide_waiting_to)(R(waiting) * row, intptr_t end, REAL *buffer) {
         const REAL *f = row->factors + 3 * b;
         const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
         if (f[0] == 0)
-            R(fill)(&out, start, stop, 0, buffer);
-        else
+            R(fill)(&out, start, stop, 0, s->weights);
+        else if (s->past_cache)
             R(scale_past_cache)(row->e + start, stop - start, &factor, (REAL *)row->to + start);
+        else
+            R(scale_block)(row->e + start, stop - start, factor, (REAL *)row->to + start);
         row->next = stop;
     }
 }
@@ -101,7 +104,7 @@ static void R(divide_waiting_to)(R(waiting) * row, intptr_t end, REAL *buffer) {
 /* All that is left of it. */
 static void R(divide_waiting)(const R(scratch) * s) {
     if (s->other_row)
-        R(divide_waiting_to)(s->waiting, s->waiting->n, s->weights);
+        R(divide_waiting_to)(s->waiting->n, s);
 }
 
 /* Have a row wait, whose exponentials are in s->row. */
@@ -110,7 +113,7 @@ static void R(let_wait)(const ts_plan *plan, const ts_vector *out, R(scratch) * 
     for (intptr_t b = 0; b < plan->n_blocks; b++)
         R(split_factor)(plan, b, factors + 3 * b);
     *s->waiting = (R(waiting)){e, out->data, plan->n_categories, 0, factors};
-    R(divide_waiting_to)(s->waiting, R(before_line)((REAL *)out->data), s->weights);
+    R(divide_waiting_to)(R(before_line)((REAL *)out->data), s);
     s->row = s->other_row;
     s->other_row = e;
 }
@@ -120,10 +123,10 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     if (R(softmax_short)(row, n, knobs->temperature, out, s))
         return;
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
-    const int past_cache = s->row && R(is_plain)(out);
+    const int has_row = s->row && R(is_plain)(out), past_cache = has_row && s->past_cache;
     if (n <= TS_BLOCK)
         keep = s->weights;
-    else if (past_cache)
+    else if (has_row)
         keep = s->row;
     else if (R(is_plain)(out) && out->data != row->numbers.data)
         keep = (REAL *)out->data;
@@ -138,7 +141,7 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         R(fill_uniform)(&plan, row, out, (REAL)(1.0 / (double)plan.n_kept), 0, s);
         return;
     }
-    if (past_cache && s->other_row) {
+    if (has_row && s->other_row) {
         R(let_wait)(&plan, out, s);
         return;
     }
