@@ -277,13 +277,13 @@ def call(gufunc, operands, out, signature, bint past_cache=False):
 # ---- the direct path -----------------------------------------------------------------------------------------------
 
 cdef bint is_direct(object logits, object temperature, np.npy_intp largest, double *t) noexcept:
-    """Whether both are so plain that no check is needed: a C-contiguous float array of at most `largest` logits and a
-    Python number."""
+    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits of NumPy's float
+    dtypes that kernels take, and a Python number."""
     if not np.PyArray_CheckExact(logits):
         return False
     cdef np.ndarray array = <np.ndarray>logits
     cdef int number = np.PyArray_TYPE(array)
-    if number != np.NPY_FLOAT and number != np.NPY_DOUBLE:
+    if number != np.NPY_FLOAT and number != np.NPY_DOUBLE and number != np.NPY_FLOAT16:
         return False
     if type(temperature) is not float:
         if type(temperature) is not int or not -1000 < temperature < 1000:
@@ -297,9 +297,10 @@ cdef object run_direct(
         ts_function which, np.ndarray logits, double *t, double *u, intptr_t n_draws, np.ndarray out):
     """The kernel on all rows at once, with so many draws from each by the numbers `u`."""
     cdef ts_rows rows
-    cdef bint is_double = np.PyArray_TYPE(logits) == np.NPY_DOUBLE
-    cdef ts_type number = TS_F64 if is_double else TS_F32
-    cdef intptr_t size = 8 if is_double else 4
+    cdef int dtype = np.PyArray_TYPE(logits)
+    cdef bint is_double = dtype == np.NPY_DOUBLE
+    cdef ts_type number = TS_F64 if is_double else TS_F16 if dtype == np.NPY_FLOAT16 else TS_F32
+    cdef intptr_t size = np.PyArray_ITEMSIZE(logits)
     memset(&rows, 0, sizeof(rows))
     rows.n_categories = np.PyArray_DIM(logits, np.PyArray_NDIM(logits) - 1)
     rows.n_rows = np.PyArray_SIZE(logits) // rows.n_categories
@@ -311,9 +312,12 @@ cdef object run_direct(
         rows.u = ts_vector(<char *>u, 8, TS_F64)
         rows.index = ts_vector(np.PyArray_BYTES(out), 8, TS_F64)
         rows.u_step = rows.index_step = 8 * rows.n_draws
+    elif which == TS_LOGSUMEXP:
+        rows.out = ts_vector(np.PyArray_BYTES(out), 0, TS_F64 if is_double else TS_F32)
+        rows.out_step = np.PyArray_ITEMSIZE(out)
     else:
-        rows.out = ts_vector(np.PyArray_BYTES(out), 0 if which == TS_LOGSUMEXP else size, number)
-        rows.out_step = size if which == TS_LOGSUMEXP else rows.logits_step
+        rows.out = ts_vector(np.PyArray_BYTES(out), size, number)
+        rows.out_step = rows.logits_step
     run_apart(which, is_double, &rows)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
@@ -342,8 +346,11 @@ cdef object direct(ts_function which, object logits, object temperature, object 
         return None
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - (which == TS_LOGSUMEXP)
+    cdef int dtype = np.PyArray_TYPE(array)
+    if which == TS_LOGSUMEXP and dtype == np.NPY_FLOAT16:
+        dtype = np.NPY_FLOAT  # of the arithmetic
     if out is None:
-        out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.PyArray_TYPE(array), 0)
+        out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), dtype, 0)
     elif not is_direct_output(array, out):
         return None
     run_direct(which, array, &t, <double *>NULL, 0, <np.ndarray>out)

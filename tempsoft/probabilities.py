@@ -88,9 +88,8 @@ def softmax(
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        _is_last(axis, logits) and _is_one(workers)
-    ):
+    no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
+    if no_filters and _may_be_direct(logits, axis, workers):
         result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)  # one worker, one slice
         if result is not None:
             return result
@@ -141,9 +140,8 @@ def log_softmax(
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    if (top_k is None and top_p is None and min_p is None and temperature_last is False) and (
-        _is_last(axis, logits) and _is_one(workers)
-    ):
+    no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
+    if no_filters and _may_be_direct(logits, axis, workers):
         result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)  # one worker, one slice
         if result is not None:
             return result
@@ -187,7 +185,7 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and _is_last(axis, logits) and _is_one(workers):
+    if not keepdims and _may_be_direct(logits, axis, workers):
         result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
         if result is not None:
             return result
@@ -399,13 +397,13 @@ def support(
     return number[()], mass[()]
 
 
-def _is_last(axis: Any, logits: Any) -> bool:
-    """Whether `axis` is the last one of what the direct functions may take."""
-    return type(axis) is int and (axis == -1 or axis == getattr(logits, "ndim", 0) - 1)
-
-
-def _is_one(workers: Any) -> bool:
-    """Whether there is one worker; a bad number is left to the checks, which have their order."""
+def _may_be_direct(logits: Any, axis: Any, workers: Any) -> bool:
+    """Whether the direct functions may take this large array; smaller ones have been tried (`direct_first`)."""
+    if type(logits) is not np.ndarray or logits.size <= SMALLEST_SHARED:
+        return False
+    if type(axis) is not int or axis not in (-1, logits.ndim - 1):
+        return False
+    # a bad number is left to the checks, which have their order
     return resolve(None) == 1 if workers is None else type(workers) is int and workers == 1
 
 

@@ -198,7 +198,9 @@ def _small(kernel: Callable[..., ndarray | None], x: Any, axis: Any) -> ndarray 
 
 def _small_sum(a: Any, axis: Any) -> Any:
     rows = _small_rows(a, axis)
-    return None if rows is None else _kernels.logsumexp_direct(rows, 1.0, SMALLEST_SHARED)
+    if rows is None or rows.dtype == np.float16:  # of which SciPy makes float16
+        return None
+    return _kernels.logsumexp_direct(rows, 1.0, SMALLEST_SHARED)
 
 
 # ---- all others -----------------------------------------------------------------------------------------------------
