@@ -217,3 +217,40 @@ def test_flat_rows_after_their_cut(compiled, dtype, p):
         with_log_prob, _ = compiled.sample(x, 2.0, top_p=p, u=u, num_samples=300, return_log_prob=True)
         assert (draws == with_log_prob).all()
         assert (tempsoft.softmax(x, 2.0, top_p=p)[draws] > 0).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_plain_calls(compiled, dtype):
+    """Plain arrays and numbers take a shorter way through Python, to the same results, dtypes and errors."""
+    x = rows(120, 50, dtype)
+    for logits in (x, x[0], x[3], x[:, :1], x[:4].reshape(2, 2, 50)):
+        for temperature in (1.0, 0.3, 0.0, np.inf):
+            for function in (compiled.softmax, compiled.log_softmax, compiled.logsumexp):
+                plain, other = function(logits, temperature), function(logits, np.array(temperature))
+                assert type(plain) is type(other)
+                assert (plain.dtype, plain.tobytes()) == (other.dtype, other.tobytes())
+            out = np.empty_like(logits)
+            assert (
+                compiled.softmax(logits, temperature, out=out).tobytes()
+                == compiled.softmax(logits, np.array(temperature)).tobytes()
+            )
+    drawable = x[42:60]
+    assert (compiled.sample(drawable, 0.7, rng=3) == compiled.sample(drawable, np.array(0.7), rng=3)).all()
+
+
+@pytest.mark.parametrize("temperature_last", [False, True])
+def test_plain_filters(compiled, temperature_last):
+    x = rows(60, 50, "float32")
+    for top_k in (None, -1, 0, 1, 7, 49, 50, 51):
+        for top_p in (None, 0.0, 0.6, 1.0):
+            for min_p in (None, 0.0, 0.1, 1.0):
+                arrays = (
+                    None if top_k is None else np.array(top_k),
+                    None if top_p is None else np.array(top_p),
+                    None if min_p is None else np.array(min_p),
+                )
+                plain, other = (
+                    compiled.softmax(x, t, top_k=k, top_p=p, min_p=m, temperature_last=temperature_last)
+                    for t, k, p, m in ((0.7, top_k, top_p, min_p), (np.array(0.7), *arrays))
+                )
+                assert plain.tobytes() == other.tobytes()

@@ -12,6 +12,7 @@
 #include "search.h"
 #include "cut.h"
 #include "softmax.h"
+#include "log_sums.h"
 #include "logarithms.h"
 #include "entropy.h"
 #include "draw.h"

@@ -44,6 +44,17 @@ static inline vd_pair vd_log(vd_pair s) {
     return vd_two_sum(twos.hi, vd_add(twos.lo, vd_add(n_log_2_lo, small)));
 }
 
+/* The same of doubles, to 2^-50 of max(|log s|, 1): what is left of the above where a result is of floats. */
+static inline vd vd_log_of(vd s) {
+    const vd one = vd_set1(1), n = vd_power(s);
+    const vd z = vd_mul(s, vd_times_two_to(one, vd_sub(vd_set1(0x1.8p52), n)));
+    const vd w = vd_div(vd_sub(z, one), vd_add(z, one)), square = vd_mul(w, w);
+    vd q = vd_set1(LOG_Q[8]);
+    for (int power = 7; power >= 0; power--)
+        q = vd_fma(q, square, vd_set1(LOG_Q[power]));
+    return vd_fma(n, vd_set1(LOG_2_HI), vd_fma(vd_mul(square, w), q, vd_add(w, w)));
+}
+
 /* One logarithm. */
 static inline dd dd_of_lane_0(vd_pair x) { return (dd){vd_lane_0(x.hi), vd_lane_0(x.lo)}; }
 

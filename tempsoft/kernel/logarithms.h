@@ -1,79 +1,9 @@
 /* logsumexp and log_softmax from a plan. For REAL, by inclusion.
  *
- * logsumexp = max / T + log(sum / largest exponential) in pairs of doubles. log_softmax = x / T - that: fast, two FMAs
- * with 1 / T and the offset held in two numbers each, so that the difference is rounded once; careful, (x - max) / T in
- * pairs, for large offsets and extreme temperatures. -inf stays -inf, and nothing is above 0.
+ * logsumexp is that of log_sums.h. log_softmax = x / T - that: fast, two FMAs with 1 / T and the offset held in two
+ * numbers each, so that the difference is rounded once; careful, (x - max) / T in pairs, for large offsets and extreme
+ * temperatures. -inf stays -inf, and nothing is above 0.
  */
-
-#if TS_REAL == 64 /* used by both */
-typedef struct {
-    vd_pair whole, above_max; /* log sum exp(x / T), and the same less max / T */
-} log_sums;
-
-/* From the largest exponential as it was computed, so that its error and that of the sum cancel: a row of one category
- * has 0, and a peaked row no less than it should. whole.lo is meaningless where whole.hi is infinite. */
-static inline log_sums log_sums_of(vd largest, vd_pair sum, vd max, vd temperature) {
-    const vd q = vd_div(sum.hi, largest), rest = vd_add(vd_remainder(sum.hi, q, largest), sum.lo);
-    const vd m = vd_div(max, temperature);
-    const vd_pair scaled_max = {m, vd_div(vd_remainder(max, m, temperature), temperature)};
-    log_sums log;
-    log.above_max = vd_log((vd_pair){q, vd_div(rest, largest)});
-    log.whole = vd_pair_add(scaled_max, log.above_max);
-    return log;
-}
-#endif
-
-/* Of an ordinary row, in every lane. */
-static log_sums R(log_sums_of_row)(const ts_plan *plan) {
-    VR e = V(set1)((REAL)plan->max);
-    R(seen) unused = R(nothing_seen)();
-    const R(scale) scale = R(scale_of)(plan->k, plan->exponent, plan->max);
-    if (plan->formula == TS_CAREFUL)
-        R(exp_careful)(&e, 1, &scale, &unused);
-    else
-        R(exp_fast)(&e, 1, &scale, &unused);
-    return log_sums_of(vd_set1((double)V(largest)(e)), (vd_pair){vd_set1(plan->sum_hi), vd_set1(plan->sum_lo)},
-                       vd_set1(plan->max), vd_set1(plan->k->temperature));
-}
-
-#define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* rows that are worked on together, at most */
-
-/* What logarithms need of the plans of so many rows, all of the fast formula. */
-typedef struct {
-    const tempering *k;
-    intptr_t k_step; /* from row to row: 0 or 1 */
-    REAL max[TILE];
-    double exponent[TILE], sum_hi[TILE], sum_lo[TILE];
-} R(plans);
-
-/* Of LANES rows from `first` on, a lane each. */
-static void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, log_sums log[LANES / VD_LANES]) {
-    REAL a_hi[LANES], a_lo[LANES], round_less_c[LANES], lowest[LANES];
-    double temperature[LANES];
-    for (int i = 0; i < LANES; i++) {
-        const tempering *k = p->k + (first + i) * p->k_step;
-        const R(split) a = R(split_of)(k->log2_e);
-        a_hi[i] = a.hi;
-        a_lo[i] = a.lo;
-        round_less_c[i] = (REAL)(ROUND - p->exponent[first + i]);
-        lowest[i] = R(lowest_of)(k, p->exponent[first + i]);
-        temperature[i] = k->temperature;
-    }
-    const R(scale) scale = {V(load)(a_hi), V(load)(a_lo), V(load)(round_less_c), V(load)(lowest), 0, NULL};
-    const VR max = V(load)(p->max + first);
-    R(seen) unused = R(nothing_seen)();
-    VR e = max;
-    R(exp_fast)(&e, 1, &scale, &unused);
-    for (int part = 0; part < LANES / VD_LANES; part++) {
-        const intptr_t at = first + part * VD_LANES;
-        vd_pair sum = {vd_load(p->sum_hi + at), vd_load(p->sum_lo + at)};
-#if TS_REAL == 64 /* see set_sum */
-        const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
-        sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
-#endif
-        log[part] = log_sums_of(R(part)(e, part), sum, R(part)(max, part), vd_load(temperature + part * VD_LANES));
-    }
-}
 
 /* logsumexp of those rows. */
 static void R(logsumexp_of_rows)(const R(plans) * p, intptr_t first, REAL to[LANES]) {
@@ -132,19 +62,21 @@ static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
 
 /* The offsets of those rows, and of which the fast formula does not hold. */
 static void R(log_offsets_of_rows)(const R(plans) * p, intptr_t first, REAL *minus_hi, REAL *minus_lo, int *is_fast) {
-    log_sums log[LANES / VD_LANES];
-    double hi[LANES], lo[LANES];
+    log_sums log[WIDTHS];
+    vd parts[2][WIDTHS]; /* split_of for each lane */
+    double whole[LANES];
     R(log_sums_of_rows)(p, first, log);
-    for (int part = 0; part < LANES / VD_LANES; part++) {
-        vd_store(hi + part * VD_LANES, log[part].whole.hi);
-        vd_store(lo + part * VD_LANES, log[part].whole.lo);
+    for (int part = 0; part < WIDTHS; part++) {
+        vd_store(whole + part * VD_LANES, log[part].whole.hi);
+        parts[0][part] = vd_mul(log[part].whole.hi, vd_set1(-1));
     }
-    for (int i = 0; i < LANES; i++) {
-        const R(split) minus = R(split_of)((dd){-hi[i], -lo[i]});
-        is_fast[i] &= R(is_log_fast)(p->k[(first + i) * p->k_step].temperature, hi[i]);
-        minus_hi[i] = minus.hi;
-        minus_lo[i] = minus.lo;
-    }
+    const VR hi = R(narrow)(parts[0]);
+    for (int part = 0; part < WIDTHS; part++)
+        parts[1][part] = vd_sub(vd_sub(parts[0][part], R(part)(hi, part)), log[part].whole.lo);
+    V(store)(minus_hi, hi);
+    V(store)(minus_lo, R(narrow)(parts[1]));
+    for (int i = 0; i < LANES; i++)
+        is_fast[i] &= R(is_log_fast)(p->k[(first + i) * p->k_step].temperature, whole[i]);
 }
 
 TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, VR minus_offset_lo) {
