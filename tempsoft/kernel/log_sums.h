@@ -22,8 +22,7 @@ static inline log_sums log_sums_of(vd largest, vd_pair sum, vd max, vd temperatu
 }
 #endif
 
-/* The same for the fast formula. Of floats it takes two divisions instead of six: two thirds of logsumexp of short rows
- * were those. */
+/* The same for the fast formula: of floats a double does, with two divisions instead of six. */
 static inline log_sums R(fast_log_sums_of)(vd largest, vd_pair sum, vd max, vd temperature, vd_pair inverse) {
 #if TS_REAL == 32
     const vd m = vd_mul(max, inverse.hi);
