@@ -277,8 +277,8 @@ def call(gufunc, operands, out, signature, bint past_cache=False):
 # ---- the direct path -----------------------------------------------------------------------------------------------
 
 cdef bint is_direct(object logits, object temperature, np.npy_intp largest, double *t) noexcept:
-    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits of NumPy's float
-    dtypes that kernels take, and a Python number."""
+    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, float16,
+    float32 or float64, and a Python number."""
     if not np.PyArray_CheckExact(logits):
         return False
     cdef np.ndarray array = <np.ndarray>logits
