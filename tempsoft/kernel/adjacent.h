@@ -164,15 +164,11 @@ static intptr_t R(first_on_line)(const ts_rows *rows) {
 static R(adjacent) R(try_adjacent)(const ts_rows *rows, intptr_t first, int are_all, int *does, R(scratch) * s) {
     R(adjacent) f = R(adjacent_at)(rows, first, s);
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    *does = 0;
-    if (s->rest > 0) {
-        s->rest--;
+    const int is_time = s->rest == 0;
+    s->rest -= !is_time;
+    if (!is_time || !R(is_moderate)(k))
         f.n_rows = 0;
-    } else if (f.n_rows > 0 && R(is_moderate)(k)) {
-        *does = R(adjacent_exp)(&f, k, are_all);
-    } else {
-        f.n_rows = 0;
-    }
+    *does = f.n_rows > 0 && R(adjacent_exp)(&f, k, are_all);
     return f;
 }
 

@@ -7,10 +7,10 @@
 
 /* logsumexp of those rows. */
 static void R(logsumexp_of_rows)(const R(plans) * p, intptr_t first, REAL to[LANES]) {
-    log_sums log[LANES / VD_LANES];
-    vd hi[LANES / VD_LANES];
+    log_sums log[WIDTHS];
+    vd hi[WIDTHS];
     R(log_sums_of_rows)(p, first, log);
-    for (int part = 0; part < LANES / VD_LANES; part++)
+    for (int part = 0; part < WIDTHS; part++)
         hi[part] = log[part].whole.hi;
     V(store)(to, R(narrow)(hi));
 }
