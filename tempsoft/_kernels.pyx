@@ -68,6 +68,7 @@ cdef extern from "kernel/plan.h" nogil:
         const char *name
         void (*functions[8][2])(const ts_rows *rows, double *scratch) noexcept nogil
         uint64_t *n_calls
+        uint64_t *n_infinite
 
     size_t ts_scratch_doubles(ts_function which, const ts_rows *rows)
     const ts_kernels *ts_kernels_at(int i)
@@ -526,6 +527,11 @@ def calls():
         counts[ts_kernels_at(i).name.decode()] = ts_kernels_at(i).n_calls[0]
         i += 1
     return counts
+
+
+def n_infinite():
+    """A number that is another one after a call that met a row with +inf."""
+    return ts_active.n_infinite[0]
 
 
 def fail_allocations(bint fail):

@@ -190,8 +190,9 @@ def _small(kernel: Callable[..., ndarray | None], x: Any, axis: Any) -> ndarray 
     rows = _small_rows(x, axis)
     if rows is None:
         return None
+    n_infinite = _kernels.n_infinite()
     result = kernel(rows, 1.0, None, SMALLEST_SHARED)
-    if result is None or not rows.item(rows.argmax()) < _INF:  # +inf, of which SciPy makes something else, or NaN
+    if result is None or _kernels.n_infinite() != n_infinite:  # +inf, of which SciPy makes something else
         return None
     return result if rows is x else result.reshape(x.shape)
 
@@ -221,13 +222,14 @@ def _map(function: Callable[..., ndarray], x: Any, axis: Any) -> Any:
             raise ValueError(f"x has shape {array.shape}, so that there is nothing to sum along axis {axis}")
         return np.empty(array.shape, array.dtype)
     rows, position = _joined(array, axes)
+    n_infinite = _kernels.n_infinite()
     result = function(rows, axis=position)
-    is_logarithm = function is probabilities.log_softmax
-    with np.errstate(invalid="ignore"):  # bfloat16 says so where it compares NaN
-        if not _are_unequal(result, position, -_INF if is_logarithm else 0) and _may_hold_infinity(rows):
+    if _kernels.n_infinite() != n_infinite:  # +inf, of which SciPy makes something else
+        with np.errstate(invalid="ignore"):  # bfloat16 says so where it compares NaN
             infinite = rows == _INF
-            where = infinite if is_logarithm else infinite.any(axis=position, keepdims=True)
-            np.copyto(result, np.nan, where=where)
+        is_logarithm = function is probabilities.log_softmax
+        where = infinite if is_logarithm else infinite.any(axis=position, keepdims=True)
+        np.copyto(result, np.nan, where=where)
     if rows.ndim == array.ndim:
         return result
     moved = result.reshape(np.moveaxis(array, axes, range(-len(axes), 0)).shape)
@@ -275,24 +277,6 @@ def _dtype_of_map(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if arguments.is_float(dtype):
         return dtype.newbyteorder("=")
     return _OF_SMALL_INTEGERS.get(dtype.itemsize, working) if dtype.kind in "iu" else working
-
-
-def _are_unequal(result: ndarray, axis: int, least: float) -> bool:
-    """Whether the first two results of each row differ and are above the least possible one. Then the row has no +inf:
-    it would have shared the row among its places. So few numbers are read, where a maximum reads them all again.
-    """
-    if result.shape[axis] < 2:
-        return False
-    first, second = result.take(0, axis), result.take(1, axis)
-    return bool(((first != second) & (np.minimum(first, second) > least)).all())
-
-
-def _may_hold_infinity(rows: ndarray) -> bool:
-    """Whether some entry may be +inf: of half dtypes by their bits, as a maximum of floats is slow there."""
-    if rows.dtype.itemsize == 2:
-        infinity = np.array(_INF, rows.dtype).view(np.int16)
-        return bool(rows.view(np.int16).max() >= infinity)
-    return not rows.max() < _INF
 
 
 # ---- what SciPy computes --------------------------------------------------------------------------------------------

@@ -56,4 +56,5 @@ const ts_kernels TS_TABLE(TS_ISA) = {
             [TS_DRAW] = {draw_f32, draw_f64},
         },
     .n_calls = &n_calls,
+    .n_infinite = &n_infinite,
 };

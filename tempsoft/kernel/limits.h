@@ -62,9 +62,10 @@ static void R(plan_limit)(ts_plan *plan, const R(source) * row, REAL *buffer) {
     if (!(plan->k->temperature >= 0))
         return;
     plan->kind = plan->max > -INFINITY ? TS_UNIFORM : TS_NOWHERE;
-    if (plan->max == INFINITY)
+    if (plan->max == INFINITY) {
+        count_infinite();
         plan->cut = (ts_cut){INFINITY, plan->n_categories};
-    else if (plan->k->temperature == 0)
+    } else if (plan->k->temperature == 0)
         plan->cut = (ts_cut){plan->max, 1};
     else
         plan->cut = (ts_cut){-INFINITY, 0};

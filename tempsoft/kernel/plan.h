@@ -117,6 +117,7 @@ typedef struct {
     const char *name;
     void (*functions[TS_N_FUNCTIONS][2])(const ts_rows *rows, double *scratch); /* by float32 and float64 arithmetic */
     uint64_t *n_calls;                                                          /* of any of them */
+    uint64_t *n_infinite; /* rows with +inf, of which one may count more than once */
 } ts_kernels;
 
 /* Doubles of scratch memory that a call needs. */
