@@ -130,6 +130,44 @@ def test_strips(compiled, n, columns):
         assert (result.T if result.ndim == 2 else result).tobytes() == right.tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 16, 64, 65, 1000, 1024, 1025, 2048])
+def test_strips_among_others(compiled, n, dtype, monkeypatch):
+    """A strip is divided while the next is read, whatever either is like."""
+    x = np.random.default_rng(n).normal(0, 3, (n, 700))
+    x[n // 2 :, 130] += 200.0  # c is raised on the way
+    x[-1, 300] = 1e5
+    x[: n // 2, 380] = -np.inf
+    x[:, 381] = -np.inf
+    x[0, 450] = np.nan
+    x[-1, 515] = np.inf
+    x[1024:, 520] -= 90.0  # a block of which little is left, or nothing
+    x[1024:, 521] -= 500.0
+    x[:, 580] *= 1e6
+    x[:, 640] += 22_700.0
+    x = x.astype(dtype)
+    of_each = np.where(np.arange(700) < 200, 1.0, 0.3)
+    of_each[600:610] = 0.0, np.inf, 1e-300, 1e300, 5.0, 1e-3, 1.0, 2.0, 0.3, 1.0
+    for temperature in (np.float64(1.0), of_each):
+        options = [{"temperature": t} for t in np.broadcast_to(temperature, 700)]
+        for function in (compiled.softmax, compiled.log_softmax, compiled.logsumexp):
+            right = np.stack([function(column, **o) for column, o in zip(x.T, options, strict=True)], axis=-1)
+            assert function(x, temperature, axis=0).tobytes() == right.tobytes()
+            for past_cache, offset in ((0, 0), (0, 3), (1 << 40, 3)):
+                monkeypatch.setattr(calls, "PAST_CACHE", past_cache)
+                memory = np.full(right.size + 16, 7, right.dtype)
+                out = memory[offset : offset + right.size].reshape(right.shape)
+                function(x, temperature, axis=0, **({"out": out} if right.ndim == 2 else {}))
+                assert right.ndim == 1 or out.tobytes() == right.tobytes()
+                assert (memory[:offset] == 7).all()
+                assert (memory[offset + right.size :] == 7).all()
+            monkeypatch.undo()
+            if right.ndim == 2:
+                in_place = x.copy()
+                function(in_place, temperature, axis=0, out=in_place)
+                assert in_place.tobytes() == right.tobytes()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_past_the_cache(compiled, dtype, monkeypatch):
     """Large results are written in another way, at any alignment; nothing beside them is touched."""

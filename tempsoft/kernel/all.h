@@ -18,6 +18,7 @@
 #include "draw.h"
 #include "chosen.h"
 #include "draw_row.h"
+#include "lanes.h"
 #include "columns.h"
 #include "sixteen.h"
 #include "rows.h"
@@ -25,4 +26,5 @@
 #include "short.h"
 #include "adjacent.h"
 #include "strips.h"
+#include "passing.h"
 #include "batch.h"

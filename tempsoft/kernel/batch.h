@@ -57,7 +57,7 @@ typedef struct {
 static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shape, const R(ways) * ways,
                              R(scratch) * s) {
     if (shape == AS_COLUMNS && ways->of_columns && s->strip)
-        return ways->of_strip ? ways->of_strip(rows, i, s) : R(take_strip)(rows, i, ways->of_columns, s);
+        return ways->of_strip(rows, i, s);
     if (rows->n_rows - i < TILE)
         return 0;
     if (shape == AS_COLUMNS && ways->of_columns) {
@@ -102,18 +102,19 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
 static void R(softmax)(const ts_rows *rows, double *scratch) {
     R(for_each_row)(
         TS_SOFTMAX, rows, scratch,
-        (R(ways)){R(softmax_row), R(softmax_tile), R(softmax_short_rows), R(softmax_rows), R(softmax_strip)});
+        (R(ways)){R(softmax_row), R(softmax_tile), R(softmax_short_rows), R(softmax_rows), R(softmax_strips)});
 }
 
 static void R(log_softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(
-        TS_LOG_SOFTMAX, rows, scratch,
-        (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), R(log_softmax_rows), NULL});
+    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch,
+                    (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), R(log_softmax_rows),
+                              R(log_softmax_strip)});
 }
 
 static void R(logsumexp)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOGSUMEXP, rows, scratch,
-                    (R(ways)){R(logsumexp_row), R(logsumexp_tile), R(logsumexp_short_rows), R(logsumexp_rows), NULL});
+    R(for_each_row)(
+        TS_LOGSUMEXP, rows, scratch,
+        (R(ways)){R(logsumexp_row), R(logsumexp_tile), R(logsumexp_short_rows), R(logsumexp_rows), R(logsumexp_strip)});
 }
 
 static void R(entropy)(const ts_rows *rows, double *scratch) {

@@ -46,11 +46,10 @@ typedef struct {
     REAL *row;        /* a row of exponentials, or NULL */
     REAL *other_row;  /* and another, or NULL, to make while the one before */
     R(waiting) * waiting;
-    int past_cache;    /* whether results are written past the cache */
-    double *strip;     /* a strip of columns, or NULL, */
-    intptr_t in_strip; /* and the first of those that are there already, or -1 */
-    double *lists;     /* for chosen.h: entries in the order of their logits */
-    uint64_t *taken;   /* for draws without replacement: a bit an entry */
+    int past_cache;  /* whether results are written past the cache */
+    double *strip;   /* strips of columns, or NULL */
+    double *lists;   /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken; /* for draws without replacement: a bit an entry */
 } R(scratch);
 
 static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const ts_rows *rows) {
@@ -85,13 +84,11 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.room = ts_room(rows->n_categories);
     s.kept = s.window + 2 * (s.room + 16);
     s.is_ready = 0;
-    const intptr_t n_tiles = ts_has_strip(which, rows) ? TS_STRIP_BYTES / TS_TILE_BYTES : 1;
-    double *const behind = s.tile + n_tiles * ts_tile_doubles(rows);
+    double *const behind = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
     s.other_row = s.row && ts_are_waiting(rows) ? s.row + n_blocks * TS_BLOCK : NULL;
     s.past_cache = rows->past_cache;
-    s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
-    s.in_strip = -1;
+    s.strip = ts_n_strips(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
     s.waiting = s.other_row ? (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8) : NULL;
     if (s.waiting)
         *s.waiting = (R(waiting)){NULL, NULL, 0, 0, (REAL *)(s.waiting + 1)};

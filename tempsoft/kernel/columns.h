@@ -75,49 +75,6 @@ static int R(tile_max)(R(tile) * t) {
     return n_fast == TILE;
 }
 
-/* n vectors of logits to exponentials, one category after another, `step` numbers apart. */
-TS_INLINE void R(exp_lanes)(const REAL *x, intptr_t x_step, intptr_t n, const R(scale) * scale, R(seen) * seen, REAL *e,
-                            intptr_t e_step) {
-    intptr_t i = 0;
-    for (; i + TOGETHER <= n; i += TOGETHER) {
-        VR v[TOGETHER];
-        for (int k = 0; k < TOGETHER; k++)
-            v[k] = V(load)(x + (i + k) * x_step);
-        R(exp_fast)(v, TOGETHER, scale, seen);
-        for (int k = 0; k < TOGETHER; k++)
-            V(store)(e + (i + k) * e_step, v[k]);
-    }
-    for (; i < n; i++) {
-        VR v = V(load)(x + i * x_step);
-        R(exp_fast)(&v, 1, scale, seen);
-        V(store)(e + i * e_step, v);
-    }
-}
-
-/* Add at most a group of categories of 16 columns to their accumulators; what is missing is left out. */
-TS_INLINE void R(sum_lanes)(R(sum) sums[16], const REAL *e, intptr_t step, intptr_t n) {
-    for (intptr_t j = 0; j < 16 && j < n; j++, e += step)
-        for (int part = 0; part < PARTS; part++) {
-            const REAL *at = e + part * VD_LANES;
-            vd *hi = &sums[j].hi[part];
-#if TS_REAL == 32
-            vd first = R(wide)(at), second;
-            if (j + 16 < n)
-                first = vd_add(first, R(wide)(at + 16 * step));
-            if (j + 32 < n) {
-                second = R(wide)(at + 32 * step);
-                if (j + 48 < n)
-                    second = vd_add(second, R(wide)(at + 48 * step));
-                first = vd_add(first, second);
-            }
-            *hi = vd_add(*hi, first);
-#else
-            for (int chunk = 0; chunk < 4 && j + 16 * chunk < n; chunk++)
-                sum_compensated(hi, &sums[j].lo[part], vd_load(at + 16 * chunk * step));
-#endif
-        }
-}
-
 /* Sums of block b, a column each; the exponentials are left in `out` if `keep`. */
 static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, R(scratch) * s) {
     REAL round_less_c[TILE], lowest[TILE];
@@ -179,12 +136,9 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
 /* The factor of each block and column. */
 static void R(tile_factors)(R(tile) * t, R(scratch) * s) {
     if (t->n_blocks == 1) { /* what plan_column and split_factor come to, for all columns at once */
-        for (int c = 0; c < TILE; c++) {
-            const R(split) f = R(split_of)(R(inverse_of)((dd){t->sum_hi[c], t->sum_lo[c]}));
-            t->factor_hi[c] = f.hi;
-            t->factor_lo[c] = f.lo;
+        R(inverses)(t->sum_hi, t->sum_lo, TILE, t->factor_hi, t->factor_lo);
+        for (int c = 0; c < TILE; c++)
             t->factor_down[c] = 1;
-        }
         return;
     }
     for (int c = 0; c < TILE; c++) {
@@ -225,14 +179,18 @@ static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
     return 1;
 }
 
-/* The sums of every column; 0 if the tile is to be declined. */
-static int R(tile_plans)(R(tile) * t, R(plans) * plans, R(scratch) * s) {
-    if (!R(tile_max)(t))
-        return 0;
-    for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 0, s);
+/* The plan of every column, from its blocks. */
+static void R(plans_of_tile)(const R(tile) * t, R(plans) * plans, R(scratch) * s) {
     plans->k = &t->k;
     plans->k_step = 0;
+    if (t->n_blocks == 1) { /* as above */
+        for (int c = 0; c < TILE; c++)
+            plans->max[c] = (REAL)t->max[c];
+        memcpy(plans->exponent, t->exponent, sizeof plans->exponent);
+        memcpy(plans->sum_hi, t->sum_hi, sizeof plans->sum_hi);
+        memcpy(plans->sum_lo, t->sum_lo, sizeof plans->sum_lo);
+        return;
+    }
     for (int c = 0; c < TILE; c++) {
         const ts_plan plan = R(plan_column)(t, c, s);
         plans->max[c] = (REAL)plan.max;
@@ -240,6 +198,15 @@ static int R(tile_plans)(R(tile) * t, R(plans) * plans, R(scratch) * s) {
         plans->sum_hi[c] = plan.sum_hi;
         plans->sum_lo[c] = plan.sum_lo;
     }
+}
+
+/* The same, with the sums; 0 if the tile is to be declined. */
+static int R(tile_plans)(R(tile) * t, R(plans) * plans, R(scratch) * s) {
+    if (!R(tile_max)(t))
+        return 0;
+    for (intptr_t b = 0; b < t->n_blocks; b++)
+        R(tile_exp)(t, b, 0, s);
+    R(plans_of_tile)(t, plans, s);
     return 1;
 }
 

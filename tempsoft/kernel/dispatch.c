@@ -94,8 +94,7 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     if (which == TS_DRAW)
         return always + (rows->n_categories <= TS_SHORT ? turned : 0);
     const size_t row = ts_has_row(which, rows) ? (size_t)ts_row_doubles(rows) : 0; /* softmax.h */
-    const int has_strip = ts_has_strip(which, rows);                               /* strips.h */
-    const size_t strip = has_strip ? (size_t)rows->n_categories * TS_STRIP_BYTES / sizeof(double) : 0;
-    const size_t tiles = (has_strip ? TS_STRIP_BYTES / TS_TILE_BYTES : 1) * (size_t)ts_tile_doubles(rows);
-    return always + turned + tiles + row + strip;
+    const size_t tiles = (size_t)(ts_n_tiles(which, rows) * ts_tile_doubles(rows));
+    const size_t strip = (size_t)rows->n_categories * TS_STRIP_BYTES / sizeof(double); /* strips.h */
+    return always + turned + tiles + row + (size_t)ts_n_strips(which, rows) * strip;
 }

@@ -79,22 +79,28 @@ static inline int R(exceeded)(const R(seen) * seen) {
     return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND + HEADROOM)));
 }
 
-/* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. */
-TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
+/* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. Of
+ * each its own c, or of all one if `step` is 0. */
+TS_INLINE void R(exp_fast_each)(VR *x, int n, const R(scale) * s, const VR *round_less_c, const VR *lowest, int step,
+                                R(seen) * seen) {
     VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n; i++)
-        x[i] = V(max)(s->lowest, x[i]); /* a NaN stays one */
+        x[i] = V(max)(lowest[i * step], x[i]); /* a NaN stays one */
     for (int i = 0; i < n; i++)
-        n_plus_round[i] = V(fma)(x[i], s->a_hi, s->round_less_c);
+        n_plus_round[i] = V(fma)(x[i], s->a_hi, round_less_c[i * step]);
     for (int i = 0; i < n; i += 2)
         seen->bits = V(bits_of_any)(seen->bits, n_plus_round[i], n_plus_round[i + 1 < n ? i + 1 : i]);
     for (int i = 0; i < n; i++)
-        r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], s->round_less_c));
+        r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], round_less_c[i * step]));
     for (int i = 0; i < n; i++)
         r[i] = V(fma)(x[i], s->a_lo, r[i]);
     R(exp2)(r, n, p);
     for (int i = 0; i < n; i++)
         x[i] = V(times_two_to)(p[i], n_plus_round[i]);
+}
+
+TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
+    R(exp_fast_each)(x, n, s, &s->round_less_c, &s->lowest, 0, seen);
 }
 
 /* The same, and the largest logit: this costs less here than another look at the block. */

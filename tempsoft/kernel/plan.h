@@ -20,7 +20,7 @@
 #define TS_WAITING 524288   /* bytes of a row whose exponentials do, beside those of the next */
 #define TS_LINE 64          /* bytes in a line of the cache */
 #define TS_TILE_BYTES 128   /* rows side by side: two cache lines of each category */
-#define TS_STRIP_BYTES 512  /* columns that are brought into cache together */
+#define TS_STRIP_BYTES 256  /* columns that are worked on together */
 #define TS_STRIP_MOST 2048  /* and their categories, at most */
 #define TS_RUN 16           /* categories a run of a group, whose sums wait for one another */
 #define TS_DRAWS 32768      /* draws from one row that are worked on together */
@@ -101,6 +101,7 @@ typedef struct {
 } ts_rows;
 
 typedef enum {
+    /* the first three can take columns by strips */
     TS_SOFTMAX,     /* logits -> out, probabilities */
     TS_LOG_SOFTMAX, /* logits -> out */
     TS_LOGSUMEXP,   /* logits -> out, one number a row */
@@ -152,12 +153,10 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
     return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
 }
 
-/* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, sixteen.h two times 16 rows; of the
- * latter adjacent.h has TS_GROUP x TS_TILE_BYTES, TS_TILES_BYTES and a vector for each of TS_GROUP categories. */
-static inline intptr_t ts_together_doubles(const ts_rows *rows) {
-    const intptr_t tile = TS_SHORT * TS_TILE_BYTES / 8, sixteens = 2 * 16 * TS_SIXTEEN;
-    return rows->n_rows < 16 ? 0 : rows->n_categories <= TS_SIXTEEN && sixteens > tile ? sixteens : tile;
-}
+/* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, strips.h two times TS_GROUP x
+ * TS_STRIP_BYTES and sixteen.h two times 16 rows of doubles; of the latter adjacent.h has TS_GROUP x TS_TILE_BYTES,
+ * TS_TILES_BYTES and a vector for each of TS_GROUP categories. */
+static inline intptr_t ts_together_doubles(const ts_rows *rows) { return rows->n_rows < 16 ? 0 : 2 * 16 * TS_SIXTEEN; }
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that
  * stay in cache take as much of it, and may as well be made in their place. */
@@ -180,11 +179,22 @@ static inline intptr_t ts_row_doubles(const ts_rows *rows) {
     return 2 * n_blocks * TS_BLOCK + 3 * n_blocks + 8;
 }
 
-/* Whether rows are columns that lie side by side, of which a strip fits into cache. */
-static inline int ts_has_strip(ts_function which, const ts_rows *rows) {
+/* Strips that a call has scratch memory for: rows are columns that lie side by side, of which two fit into cache, one
+ * being divided while the next is read. */
+static inline intptr_t ts_n_strips(ts_function which, const ts_rows *rows) {
     const intptr_t size = rows->logits.type == TS_F64 ? 8 : 4;
-    return which <= TS_LOGSUMEXP && !rows->top_k && rows->logits_step == size && rows->out_step == size &&
-           rows->n_rows >= TS_TILE_BYTES / size && rows->n_categories > 1 && rows->n_categories <= TS_STRIP_MOST;
+    const int are_columns =
+        which <= TS_LOGSUMEXP && !rows->top_k && rows->logits_step == size && rows->out_step == size;
+    if (!are_columns || rows->n_rows < TS_TILE_BYTES / size || rows->n_categories < 2 ||
+        rows->n_categories > TS_STRIP_MOST)
+        return 0;
+    return which == TS_SOFTMAX ? 2 : 1;
+}
+
+/* Tiles that a call has scratch memory for. */
+static inline intptr_t ts_n_tiles(ts_function which, const ts_rows *rows) {
+    const intptr_t n_strips = ts_n_strips(which, rows);
+    return n_strips ? n_strips * (TS_STRIP_BYTES / TS_TILE_BYTES) : 1;
 }
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */

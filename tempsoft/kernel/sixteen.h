@@ -23,57 +23,6 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     return max[0];
 }
 
-/* c of LANES rows whose first groups have these maxima; where it is not one for the fast formula. */
-static inline v_mask R(exponents_of)(VR max, const tempering *k, double *exponent) {
-    REAL numbers[LANES];
-    v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
-    V(store)(numbers, max);
-    for (int i = 0; i < LANES; i += VD_LANES) {
-        const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(numbers + i), vd_set1(k->log2_e.hi));
-        is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
-        is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
-        vd_store(exponent + i, vd_sub(vd_add(c, to_even), to_even));
-    }
-    return is_bad;
-}
-
-/* Make c of a scale that of LANES rows, a lane each. */
-TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const double *exponent) {
-    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * k->temperature);
-    vd parts[2][LANES / VD_LANES];
-    for (int i = 0; i < LANES / VD_LANES; i++) {
-        const vd c = vd_load(exponent + i * VD_LANES);
-        parts[0][i] = vd_sub(round, c);
-        parts[1][i] = vd_mul(vd_add(c, below), to_logits);
-    }
-    scale->round_less_c = R(narrow)(parts[0]);
-    scale->lowest = R(narrow)(parts[1]);
-}
-
-/* 1 / sum of n rows, as hi + lo: inverse_of for many. */
-static void R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL *hi, REAL *lo) {
-    for (int c = 0; c < n; c += LANES) {
-#if TS_REAL == 32
-        vd parts[WIDTHS];
-        (void)sum_lo;
-        for (int i = 0; i < WIDTHS; i++)
-            parts[i] = vd_load(sum_hi + c + i * VD_LANES);
-        const vf inverse = vf_div(vf_set1(1), vf_from_vd(parts));
-        for (int i = 0; i < WIDTHS; i++) {
-            const vd wide = vf_part_to_vd(inverse, i), error = vd_fms(wide, parts[i], vd_set1(1));
-            parts[i] = vd_mul(vd_sub(vd_set1(0), error), wide);
-        }
-        V(store)(hi + c, inverse);
-        V(store)(lo + c, R(narrow)(parts));
-#else
-        const vd sum = vd_load(sum_hi + c), inverse = vd_div(vd_set1(1), sum), error = vd_fms(inverse, sum, vd_set1(1));
-        const vd low = vd_mul(inverse, vd_load(sum_lo + c));
-        V(store)(hi + c, inverse);
-        V(store)(lo + c, vd_mul(vd_sub(vd_sub(vd_set1(0), error), low), inverse));
-#endif
-    }
-}
-
 #define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
 
 /* Results on their way past the cache: rows that follow each other are put down here, as their ends are not those of

@@ -1,13 +1,13 @@
-/* Columns by strips of whole lines, brought into cache first: far apart in memory, the categories of a column may all have
- * the same few places there. For REAL, by inclusion.
+/* Columns by strips of whole lines, category by category: far apart in memory, the categories of a column may all have the
+ * same few places in cache, so that what was fetched must be used before the next are. For REAL, by inclusion.
  *
- * A strip of softmax is divided on its way out, and the next comes in meanwhile, so that memory is read and written at
- * one time.
+ * Here a strip is brought together, for the functions of a tile; passing.h is for those that need no more than one look.
  */
 
 #define LINES_AHEAD 16                                  /* categories, from those worked on to those fetched */
 #define STRIP (TS_STRIP_BYTES / (intptr_t)sizeof(REAL)) /* columns */
 #define STRIP_TILES (TS_STRIP_BYTES / TS_TILE_BYTES)
+#define STRIP_VECTORS (STRIP / LANES)
 
 typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 
@@ -57,13 +57,26 @@ TS_INLINE void R(move)(const char *from, char *to, intptr_t bytes, int past_cach
         memcpy(to + whole, from + whole, (size_t)(bytes - whole));
 }
 
+/* Have the category come near that is LINES_AHEAD behind category i of the columns from `first` on: the first ones of the
+ * next strip follow the last. */
+TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t i) {
+    const intptr_t n = rows->n_categories;
+    if (i + LINES_AHEAD < n)
+        i += LINES_AHEAD;
+    else
+        first += STRIP, i += n > LINES_AHEAD ? LINES_AHEAD - n : 0;
+    const uintptr_t from =
+        (uintptr_t)rows->logits.data + (uintptr_t)(first * rows->logits_step + i * rows->logits.stride);
+    for (intptr_t at = 0; at < TS_STRIP_BYTES; at += TS_LINE)
+        fetch_far(from + (uintptr_t)at);
+}
+
 /* Category i of `width` columns from `first` on into the strip, the next categories being fetched meanwhile; zeros follow,
  * so that there are numbers in columns that are missing. */
 TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, char *strip) {
     const char *from = rows->logits.data + first * rows->logits_step + i * rows->logits.stride;
     const intptr_t bytes = width * (intptr_t)sizeof(REAL);
-    for (intptr_t at = 0; at < bytes; at += TS_LINE)
-        fetch_far((uintptr_t)from + (uintptr_t)(LINES_AHEAD * rows->logits.stride + at));
+    R(fetch_category)(rows, first, i);
     R(move)(from, strip + i * TS_STRIP_BYTES, bytes, 0);
     if (bytes < TS_STRIP_BYTES)
         memset(strip + i * TS_STRIP_BYTES + bytes, 0, (size_t)(TS_STRIP_BYTES - bytes));
@@ -99,51 +112,5 @@ static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) 
     for (intptr_t k = 0; rows->out.stride && k < rows->n_categories; k++)
         R(move)(strip + k * TS_STRIP_BYTES, rows->out.data + i * rows->out_step + k * rows->out.stride,
                 n_taken * (intptr_t)sizeof(REAL), past_cache);
-    return n_taken;
-}
-
-/* Category i of a strip, divided. */
-TS_INLINE void R(divide_category)(const R(tile) * tiles, intptr_t width, intptr_t i, char *to, int past_cache) {
-    const intptr_t b = i / TS_BLOCK * TILE;
-    for (intptr_t c = 0; c < width; c += LANES) {
-        const R(tile) *t = &tiles[c / TILE];
-        const VR p = R(tile_probability)(t, b, i, (int)(c % TILE / LANES));
-        REAL *const place = (REAL *)to + c;
-        if (past_cache && c + LANES <= width)
-            V(stream)(place, p);
-        else
-            V(store_up_to)(place, width - c, p);
-    }
-}
-
-/* softmax of a strip from column i on, which came in with the strip before or comes now; how many columns were taken. */
-static intptr_t R(softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
-    const intptr_t n = rows->n_categories, width = R(strip_width)(rows, i);
-    char *const strip = (char *)s->strip;
-    R(tile) tiles[STRIP_TILES];
-    intptr_t n_taken = 0;
-    for (intptr_t k = 0; s->in_strip != i && k < n; k++)
-        R(move_in)(rows, i, width, k, strip);
-    s->in_strip = -1;
-    while (n_taken < width) {
-        const ts_vector x = {strip + n_taken * (intptr_t)sizeof(REAL), TS_STRIP_BYTES, PLAIN};
-        const intptr_t end = width - n_taken < TILE ? width : n_taken + TILE;
-        const int at = (int)(n_taken / TILE);
-        if (!R(set_tile)(&tiles[at], rows, i + n_taken, end - n_taken, x, x, at, s) || !R(tile_exps)(&tiles[at], s))
-            break;
-        n_taken = end;
-    }
-    if (n_taken == 0)
-        return 0;
-    const intptr_t next = i + n_taken, next_width = n_taken == width ? R(strip_width)(rows, next) : 0;
-    const int past_cache = R(strip_past_cache)(rows, i);
-    for (intptr_t k = 0; k < n; k++) {
-        char *const to = rows->out.data + i * rows->out_step + k * rows->out.stride;
-        R(divide_category)(tiles, n_taken, k, to, past_cache);
-        if (next_width > 0)
-            R(move_in)(rows, next, next_width, k, strip);
-    }
-    if (next_width > 0)
-        s->in_strip = next;
     return n_taken;
 }

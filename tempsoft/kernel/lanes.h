@@ -1,0 +1,104 @@
+/* Rows in lanes: every operation is on as many rows as a vector has lanes. For REAL, by inclusion.
+ *
+ * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j of a
+ * row takes.
+ */
+
+/* c of LANES rows whose first groups have these maxima; where it is not one for the fast formula. */
+static inline v_mask R(exponents_of)(VR max, const tempering *k, double *exponent) {
+    REAL numbers[LANES];
+    v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
+    V(store)(numbers, max);
+    for (int i = 0; i < LANES; i += VD_LANES) {
+        const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(numbers + i), vd_set1(k->log2_e.hi));
+        is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
+        is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
+        vd_store(exponent + i, vd_sub(vd_add(c, to_even), to_even));
+    }
+    return is_bad;
+}
+
+/* Make c of a scale that of LANES rows, a lane each. */
+TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const double *exponent) {
+    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * k->temperature);
+    vd parts[2][LANES / VD_LANES];
+    for (int i = 0; i < LANES / VD_LANES; i++) {
+        const vd c = vd_load(exponent + i * VD_LANES);
+        parts[0][i] = vd_sub(round, c);
+        parts[1][i] = vd_mul(vd_add(c, below), to_logits);
+    }
+    scale->round_less_c = R(narrow)(parts[0]);
+    scale->lowest = R(narrow)(parts[1]);
+}
+
+/* 1 / sum of n rows, as hi + lo: inverse_of for many. */
+static void R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL *hi, REAL *lo) {
+    for (int c = 0; c < n; c += LANES) {
+#if TS_REAL == 32
+        vd parts[WIDTHS];
+        (void)sum_lo;
+        for (int i = 0; i < WIDTHS; i++)
+            parts[i] = vd_load(sum_hi + c + i * VD_LANES);
+        const vf inverse = vf_div(vf_set1(1), vf_from_vd(parts));
+        for (int i = 0; i < WIDTHS; i++) {
+            const vd wide = vf_part_to_vd(inverse, i), error = vd_fms(wide, parts[i], vd_set1(1));
+            parts[i] = vd_mul(vd_sub(vd_set1(0), error), wide);
+        }
+        V(store)(hi + c, inverse);
+        V(store)(lo + c, R(narrow)(parts));
+#else
+        const vd sum = vd_load(sum_hi + c), inverse = vd_div(vd_set1(1), sum), error = vd_fms(inverse, sum, vd_set1(1));
+        const vd low = vd_mul(inverse, vd_load(sum_lo + c));
+        V(store)(hi + c, inverse);
+        V(store)(lo + c, vd_mul(vd_sub(vd_sub(vd_set1(0), error), low), inverse));
+#endif
+    }
+}
+
+/* n vectors of logits to exponentials, one category after another, `step` numbers apart. */
+TS_INLINE void R(exp_lanes)(const REAL *x, intptr_t x_step, intptr_t n, const R(scale) * scale, R(seen) * seen, REAL *e,
+                            intptr_t e_step) {
+    intptr_t i = 0;
+    for (; i + TOGETHER <= n; i += TOGETHER) {
+        VR v[TOGETHER];
+        for (int k = 0; k < TOGETHER; k++)
+            v[k] = V(load)(x + (i + k) * x_step);
+        R(exp_fast)(v, TOGETHER, scale, seen);
+        for (int k = 0; k < TOGETHER; k++)
+            V(store)(e + (i + k) * e_step, v[k]);
+    }
+    for (; i < n; i++) {
+        VR v = V(load)(x + i * x_step);
+        R(exp_fast)(&v, 1, scale, seen);
+        V(store)(e + i * e_step, v);
+    }
+}
+
+/* Add what accumulator j takes of a group of n categories at most; what is missing is left out. */
+TS_INLINE void R(sum_lane)(R(sum) * sum, intptr_t j, const REAL *e, intptr_t step, intptr_t n) {
+    for (int part = 0; part < PARTS; part++) {
+        const REAL *at = e + j * step + part * VD_LANES;
+        vd *hi = &sum->hi[part];
+#if TS_REAL == 32
+        vd first = R(wide)(at), second;
+        if (j + 16 < n)
+            first = vd_add(first, R(wide)(at + 16 * step));
+        if (j + 32 < n) {
+            second = R(wide)(at + 32 * step);
+            if (j + 48 < n)
+                second = vd_add(second, R(wide)(at + 48 * step));
+            first = vd_add(first, second);
+        }
+        *hi = vd_add(*hi, first);
+#else
+        for (int chunk = 0; chunk < 4 && j + 16 * chunk < n; chunk++)
+            sum_compensated(hi, &sum->lo[part], vd_load(at + 16 * chunk * step));
+#endif
+    }
+}
+
+/* The same of 16 columns and all their accumulators. */
+TS_INLINE void R(sum_lanes)(R(sum) sums[16], const REAL *e, intptr_t step, intptr_t n) {
+    for (intptr_t j = 0; j < 16 && j < n; j++)
+        R(sum_lane)(&sums[j], j, e, step, n);
+}

@@ -1,0 +1,264 @@
+/* Strips of columns that are read once. For REAL, by inclusion.
+ *
+ * c of a column comes from its first group, and exponentials are made of logits as they come. Those of softmax wait in the
+ * scratch memory for their sums, to be divided while the next strip is read; log_softmax has its logits there. A strip
+ * that needs more than the first c is declined before anything is written, and is brought together by strips.h.
+ */
+
+#define LINES_AHEAD_TO_WRITE 2 /* categories, from those worked on to those fetched to be written */
+
+/* What becomes of the logits of a strip. */
+typedef enum { R(SUMS), R(EXPONENTIALS_KEPT), R(LOGITS_KEPT) } R(strip_way);
+
+typedef struct {
+    const ts_rows *rows;
+    intptr_t first, width; /* columns */
+    R(scratch) * s;
+    char *numbers; /* exponentials or logits */
+    R(tile) tiles[STRIP_TILES];
+    VR round_less_c[STRIP_VECTORS], lowest[STRIP_VECTORS];
+    intptr_t n_divided; /* blocks */
+} R(strip);
+
+/* A strip on its way to the results: of a block, as other blocks have other factors. */
+typedef struct {
+    const REAL *e;
+    char *to;
+    intptr_t step; /* bytes from category to category */
+    intptr_t width;
+    VR hi[STRIP_VECTORS], lo[STRIP_VECTORS], down[STRIP_VECTORS];
+    int is_deep, is_whole; /* whether `down` is needed; whether it is whole lines that go past the cache */
+} R(strip_division);
+
+static R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t b) {
+    R(strip_division) d;
+    const intptr_t first = b * TS_BLOCK;
+    d.e = (const REAL *)t->numbers + first * STRIP;
+    d.to = t->rows->out.data + t->first * t->rows->out_step + first * t->rows->out.stride;
+    d.step = t->rows->out.stride;
+    d.width = t->width;
+    for (int v = 0; v < STRIP_VECTORS; v++) {
+        const R(tile) *tile = &t->tiles[v / TILE_VECTORS];
+        const intptr_t at = b * TILE + v % TILE_VECTORS * LANES;
+        d.hi[v] = V(load)(tile->factor_hi + at);
+        d.lo[v] = V(load)(tile->factor_lo + at);
+        d.down[v] = V(load)(tile->factor_down + at);
+    }
+    d.is_deep = t->tiles[0].n_blocks > 1;
+    d.is_whole = R(strip_past_cache)(t->rows, t->first) && t->width == STRIP;
+    return d;
+}
+
+/* Category i of a block of them, divided. */
+TS_INLINE void R(divide_category)(const R(strip_division) * d, intptr_t i) {
+    const REAL *e = d->e + i * STRIP;
+    REAL *const to = (REAL *)(d->to + i * d->step);
+    for (intptr_t at = 0; at < TS_STRIP_BYTES && !d->is_whole; at += TS_LINE)
+        fetch_to_write((uintptr_t)to + (uintptr_t)(LINES_AHEAD_TO_WRITE * d->step + at));
+    for (int v = 0; v < STRIP_VECTORS; v++) {
+        VR p = V(load)(e + v * LANES);
+        if (d->is_deep)
+            p = V(mul)(p, d->down[v]);
+        p = V(fma)(p, d->hi[v], V(mul)(p, d->lo[v]));
+        if (d->is_whole)
+            V(stream)(to + v * LANES, p);
+        else if (v * LANES < d->width)
+            V(store_up_to)(to + v * LANES, d->width - v * LANES, p);
+    }
+}
+
+/* What is left of it. */
+static void R(divide_strip)(R(strip) * t) {
+    for (; t->n_divided < t->tiles[0].n_blocks; t->n_divided++) {
+        const R(strip_division) d = R(strip_division_of)(t, t->n_divided);
+        const intptr_t start = t->n_divided * TS_BLOCK, end = R(block_end)(&t->tiles[0], t->n_divided);
+        for (intptr_t i = 0; i < end - start; i++)
+            R(divide_category)(&d, i);
+    }
+}
+
+/* c of every column, from its first group, which is in the scratch memory; 0 if the strip is to be declined. */
+static int R(strip_exponents)(R(strip) * t, R(scale) * scale) {
+    const tempering *k = &t->tiles[0].k;
+    const intptr_t n_first = t->rows->n_categories < TS_GROUP ? t->rows->n_categories : TS_GROUP;
+    for (intptr_t v = 0; v < STRIP_VECTORS; v++) {
+        const REAL *x = (const REAL *)t->numbers + v * LANES;
+        double *const exponent = t->tiles[v / TILE_VECTORS].exponent + v % TILE_VECTORS * LANES;
+        VR max = V(load)(x);
+        for (intptr_t i = 1; i < n_first; i++)
+            max = V(max)(V(load)(x + i * STRIP), max);
+        if (v_mask_any(R(exponents_of)(max, k, exponent)))
+            return 0;
+        R(set_exponents)(scale, k, exponent);
+        t->round_less_c[v] = scale->round_less_c;
+        t->lowest[v] = scale->lowest;
+    }
+    return 1;
+}
+
+/* A category of a strip to exponentials, and the largest logits of its columns unless `max` is NULL. */
+TS_INLINE void R(exp_category)(const R(strip) * t, const REAL *x, const R(scale) * scale, R(seen) * seen, VR *max,
+                               REAL *e) {
+    for (intptr_t v = 0; v < STRIP_VECTORS; v += TOGETHER) {
+        VR numbers[TOGETHER];
+        for (int k = 0; k < TOGETHER; k++)
+            numbers[k] = V(load)(x + (v + k) * LANES);
+        for (int k = 0; k < TOGETHER && max; k++)
+            max[v + k] = V(max)(numbers[k], max[v + k]);
+        R(exp_fast_each)(numbers, TOGETHER, scale, t->round_less_c + v, t->lowest + v, 1, seen);
+        for (int k = 0; k < TOGETHER; k++)
+            V(store)(e + (v + k) * LANES, numbers[k]);
+    }
+}
+
+/* The sums of block b of every column, and its largest logit but of EXPONENTIALS_KEPT; 0 if the strip is declined. */
+TS_INLINE int R(strip_block)(R(strip) * t, intptr_t b, R(strip_way) way, const R(scale) * scale,
+                             const R(strip_division) * before) {
+    const ts_rows *rows = t->rows;
+    const intptr_t start = b * TS_BLOCK, end = R(block_end)(&t->tiles[0], b);
+    R(seen) seen = R(nothing_seen)();
+    R(sum) sums[STRIP / 16][16];
+    VR max[STRIP_VECTORS];
+    for (int c = 0; c < STRIP / 16; c++)
+        for (int j = 0; j < 16; j++)
+            sums[c][j] = R(sum_zero)();
+    for (int v = 0; v < STRIP_VECTORS; v++)
+        max[v] = V(set1)((REAL)-INFINITY);
+    for (intptr_t i = start; i < end; i += TS_GROUP) {
+        const intptr_t n = end - i < TS_GROUP ? end - i : TS_GROUP;
+        REAL *const strip = (REAL *)t->numbers + i * STRIP, *const e =
+                                                                way == R(EXPONENTIALS_KEPT) ? strip : t->s->turned;
+        const int is_here = i == 0, comes = !is_here && (way == R(LOGITS_KEPT) || t->width < STRIP);
+        const char *from = rows->logits.data + t->first * rows->logits_step + i * rows->logits.stride;
+        for (intptr_t k = 0; k < n; k++, from += rows->logits.stride) {
+            if (comes)
+                R(move_in)(rows, t->first, t->width, i + k, t->numbers);
+            else if (!is_here)
+                R(fetch_category)(rows, t->first, i + k);
+            R(exp_category)(t, is_here || comes ? strip + k * STRIP : (const REAL *)from, scale, &seen,
+                            way == R(EXPONENTIALS_KEPT) ? NULL : max, e + k * STRIP);
+            if (before)
+                R(divide_category)(before, i - start + k);
+        }
+        for (int c = 0; c < STRIP / 16; c++)
+            if (n == TS_GROUP)
+                R(sum_lanes)(sums[c], e + c * 16, STRIP, TS_GROUP);
+            else
+                R(sum_lanes)(sums[c], e + c * 16, STRIP, n);
+    }
+    for (int c = 0; c < STRIP / 16; c++) {
+        const R(tile) *tile = &t->tiles[c * 16 / TILE];
+        const intptr_t at = b * TILE + c * 16 % TILE;
+        const R(sum) total = R(sum_across)(sums[c]);
+        R(put_sums)(&total, tile->sum_hi + at, tile->sum_lo + at);
+        for (int k = 0; k < 16; k++) {
+            tile->exponent[at + k] = tile->exponent[at + k - b * TILE];
+            tile->max[at + k] = (double)((const REAL *)max)[c * 16 + k];
+        }
+    }
+    return !R(exceeded)(&seen);
+}
+
+/* The sums of a strip from column i on; 0 if it is declined. */
+TS_INLINE int R(sum_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, R(strip_way) way, int at_strip,
+                             R(strip) * before, R(scratch) * s) {
+    t->rows = rows;
+    t->first = i;
+    t->width = R(strip_width)(rows, i);
+    t->s = s;
+    t->numbers = (char *)s->strip + at_strip * rows->n_categories * TS_STRIP_BYTES;
+    for (int at = 0; at < STRIP_TILES; at++) {
+        const intptr_t first = at * TILE < t->width ? i + at * TILE : i, rest = i + t->width - first;
+        const ts_vector x = {t->numbers + at * TS_TILE_BYTES, TS_STRIP_BYTES, PLAIN};
+        if (!R(set_tile)(&t->tiles[at], rows, first, rest < TILE ? rest : TILE, x, x, at_strip * STRIP_TILES + at, s) ||
+            t->tiles[at].k.temperature != t->tiles[0].k.temperature)
+            return 0;
+    }
+    for (intptr_t k = 0; k < rows->n_categories && k < TS_GROUP; k++)
+        R(move_in)(rows, i, t->width, k, t->numbers);
+    R(scale) scale = R(scale_of)(&t->tiles[0].k, 0, 0);
+    if (!R(strip_exponents)(t, &scale))
+        return 0;
+    for (intptr_t b = 0; b < t->tiles[0].n_blocks; b++) {
+        int is_done;
+        if (before) {
+            const R(strip_division) d = R(strip_division_of)(before, before->n_divided++);
+            is_done = R(strip_block)(t, b, way, &scale, &d);
+        } else {
+            is_done = R(strip_block)(t, b, way, &scale, NULL);
+        }
+        if (!is_done)
+            return 0;
+    }
+    return 1;
+}
+
+/* softmax of strips from column i on, each divided while the next is read; how many columns were taken. */
+static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
+    const intptr_t first = i;
+    R(strip) strips[2], *before = NULL;
+    for (int at = 0; i < rows->n_rows; at = !at) {
+        R(strip) *const t = &strips[at];
+        const int is_done = R(sum_columns)(t, rows, i, R(EXPONENTIALS_KEPT), at, before, s);
+        if (before)
+            R(divide_strip)(before);
+        before = NULL;
+        if (!is_done) {
+            i += R(take_strip)(rows, i, R(softmax_tile), s);
+            break;
+        }
+        for (int tile = 0; tile < STRIP_TILES; tile++)
+            R(tile_factors)(&t->tiles[tile], s);
+        t->n_divided = 0;
+        before = t;
+        i += t->width;
+    }
+    if (before)
+        R(divide_strip)(before);
+    return i - first;
+}
+
+static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
+    R(strip) t;
+    if (!R(sum_columns)(&t, rows, i, R(SUMS), 0, NULL, s))
+        return R(take_strip)(rows, i, R(logsumexp_tile), s);
+    for (int at = 0; at < STRIP_TILES && at * TILE < t.width; at++) {
+        R(plans) plans;
+        REAL results[TILE];
+        const intptr_t rest = t.width - at * TILE;
+        R(plans_of_tile)(&t.tiles[at], &plans, s);
+        for (int c = 0; c < TILE; c += LANES)
+            R(logsumexp_of_rows)(&plans, c, results + c);
+        memcpy(rows->out.data + (i + at * TILE) * rows->out_step, results,
+               (size_t)(rest < TILE ? rest : TILE) * sizeof(REAL));
+    }
+    return t.width;
+}
+
+/* log_softmax of a strip, by its logits again. */
+static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
+    R(strip) t;
+    R(log_scales) scales[STRIP_TILES];
+    int is_done = R(sum_columns)(&t, rows, i, R(LOGITS_KEPT), 0, NULL, s);
+    for (int at = 0; at < STRIP_TILES && is_done; at++) {
+        R(plans) plans;
+        R(plans_of_tile)(&t.tiles[at], &plans, s);
+        is_done = R(log_scales_of)(&plans, &scales[at]);
+    }
+    if (!is_done)
+        return R(take_strip)(rows, i, R(log_softmax_tile), s);
+    const int is_whole = R(strip_past_cache)(rows, i) && t.width == STRIP;
+    for (intptr_t k = 0; k < rows->n_categories; k++) {
+        const REAL *x = (const REAL *)s->strip + k * STRIP;
+        REAL *const to = (REAL *)(rows->out.data + i * rows->out_step + k * rows->out.stride);
+        for (int v = 0; v < STRIP_VECTORS; v++) {
+            const R(log_scale) scale = R(log_scale_at)(&scales[v / TILE_VECTORS], v % TILE_VECTORS * LANES);
+            const VR y = R(log_probability)(V(load)(x + v * LANES), &scale);
+            if (is_whole)
+                V(stream)(to + v * LANES, y);
+            else if (v * LANES < t.width)
+                V(store_up_to)(to + v * LANES, t.width - v * LANES, y);
+        }
+    }
+    return t.width;
+}
