@@ -7,6 +7,7 @@ allowed and, where it applies, the first bad row. Leaves the arithmetic on logit
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, NamedTuple
 
@@ -348,17 +349,14 @@ def invalid_rows(on_invalid: Any) -> bool:
     return bool(on_invalid == "raise")
 
 
-def refuse_row(values: np.ndarray, row: int, *, is_weights: bool = False, num_draws: int | None = None) -> None:
-    """Raise the ValueError for an invalid row of a draw; `values` is that row of logits, or of weights.
-
-    `num_draws` is how many draws without replacement were asked for, None with replacement.
-    """
+def refuse_row(values: np.ndarray, row: int, draws: Draws) -> None:
+    """Raise the ValueError for an invalid row of a draw; `values` is that row of logits, or of weights."""
     with np.errstate(invalid="ignore"):
         values = values.astype(np.float64)
     cure = "on_invalid='mark' gives -1 in such rows"
-    reason = _reason_of_weights(values) if is_weights else _reason_of_logits(values)
-    if reason is None and num_draws is not None:
-        raise ValueError(f"row {row} has fewer drawable categories than num_samples, {num_draws}; {cure}")
+    reason = _reason_of_weights(values) if draws.are_weights else _reason_of_logits(values)
+    if reason is None and not draws.replace:
+        raise ValueError(f"row {row} has fewer drawable categories than num_samples, {draws.n_draws}; {cure}")
     raise ValueError(f"row {row} has no distribution to draw from: {reason}; {cure}")
 
 
@@ -378,15 +376,49 @@ def _reason_of_weights(row: np.ndarray) -> str | None:
     return None if (row > 0).any() else "all its weights are 0"
 
 
-def refuse_no_categories(rows: Rows, name: str = "logits") -> None:
-    """Raise the ValueError for a draw from rows of no categories, if there are any rows."""
+class Draws(NamedTuple):
+    """What is to be drawn from rows, checked."""
+
+    are_weights: bool
+    num_samples: int | None  # the length of the axis of draws, None for no such axis
+    n_draws: int
+    replace: bool
+    u: np.ndarray | None  # float64, of the batch shape + (n_draws,)
+    first_row: int
+    return_log_prob: bool
+    raises: bool  # for an invalid row, which is marked otherwise
+
+
+def draws(
+    rows: Rows,
+    are_weights: bool,
+    num_samples: Any,
+    replace: Any,
+    rng: Any,
+    u: Any,
+    first_row: Any,
+    return_log_prob: Any,
+    on_invalid: Any,
+    n_workers: Any,
+) -> Draws:
+    """The parameters of a draw, in the order in which their mistakes are told; `rng` and `n_workers` are not kept."""
+    num_samples = number_of_samples(num_samples)
+    replace = true_or_false(replace, "replace")
+    first_row = non_negative(first_row, "first_row")
+    return_log_prob = true_or_false(return_log_prob, "return_log_prob")
+    raises = invalid_rows(on_invalid)
+    workers(n_workers)
+    if rng is not None and u is not None:
+        raise ValueError("rng and u were both given; allowed is at most one, as u replaces the numbers made from rng")
     if rows.n_categories == 0 and 0 not in rows.batch_shape:
+        name = "weights" if are_weights else "logits"
         raise ValueError(f"{name} has no categories (n = 0), nothing can be drawn; at least 1 is needed")
-
-
-def replacement(replace: Any) -> bool:
-    """Whether a category drawn can be drawn again."""
-    return true_or_false(replace, "replace")
+    n_draws = 1 if num_samples is None else num_samples
+    if u is None:
+        block_of_uniforms(math.prod(rows.batch_shape), n_draws, first_row)
+    else:
+        u = uniform_numbers(u, rows.batch_shape, num_samples).reshape(*rows.batch_shape, n_draws)
+    return Draws(are_weights, num_samples, n_draws, replace, u, first_row, return_log_prob, raises)
 
 
 def token_index(index: Any, batch_shape: tuple[int, ...], n_categories: int) -> tuple[np.ndarray, bool]:
@@ -435,8 +467,3 @@ def seed(rng: Any) -> int:
     if not 0 <= value < 2**64:
         raise ValueError(f"rng as an integer seed must be in [0, 2**64), got {value}")
     return value
-
-
-def one_source(rng: Any, u: Any) -> None:
-    if rng is not None and u is not None:
-        raise ValueError("rng and u were both given; allowed is at most one, as u replaces the numbers made from rng")

@@ -62,10 +62,10 @@ def softmax(
     ------
     ValueError
         A temperature that is negative or NaN, a filter out of its range (naming the row), shapes that do not broadcast,
-        an `out` of another shape.
+        an `out` of another shape, a number of `workers` that is 0 or below -1.
     TypeError
-        Complex, object, str, longdouble or masked logits; a `top_k` that is not of integers; an `out` that is no
-        ndarray or of a narrower dtype.
+        Complex, object, str, longdouble or masked logits; a `top_k` or `workers` that is not of integers; an
+        `out` that is no ndarray or of a narrower dtype.
     numpy.exceptions.AxisError
         `axis` is not an axis of the logits.
 
@@ -229,6 +229,8 @@ def log_prob(
         As in `softmax`; an index outside 0 ... n - 1 (naming the row) or of another shape.
     TypeError
         As in `softmax`; an index that is not of integers.
+    numpy.exceptions.AxisError
+        As in `softmax`.
 
     Notes
     -----
@@ -276,6 +278,8 @@ def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1
         As in `softmax`; a k outside 0 ... n.
     TypeError
         As in `softmax`; a k that is not an integer.
+    numpy.exceptions.AxisError
+        As in `softmax`.
 
     Notes
     -----

@@ -169,9 +169,8 @@ def sample(
         x, t = _distribution(rows)
         return definition.softmax(x, t), definition.log_softmax(x, t)
 
-    options = (num_samples, replace, rng, u, first_row, on_invalid, workers)
-    drawn = _draws(rows, distribution, False, *options)
-    return drawn if return_log_prob else drawn[0]
+    draws = arguments.draws(rows, False, num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
+    return _draw(rows, distribution, draws, rng)
 
 
 def sample_weights(
@@ -189,9 +188,8 @@ def sample_weights(
 ) -> Any:
     """`sample` from rows of weights >= 0 instead of logits. See `tempsoft.sample_weights`."""
     rows = arguments.weights(weights, axis)
-    options = (num_samples, replace, rng, u, first_row, on_invalid, workers)
-    drawn = _draws(rows, lambda: definition.proportional(_broadcast(rows)[0]), True, *options)
-    return drawn if return_log_prob else drawn[0]
+    draws = arguments.draws(rows, True, num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
+    return _draw(rows, lambda: definition.proportional(_broadcast(rows)[0]), draws, rng)
 
 
 def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -> np.ndarray:
@@ -215,50 +213,30 @@ def _result(function: Any, rows: arguments.Rows, axis: int, out: Any, workers: A
     return target
 
 
-def _draws(
-    rows: arguments.Rows,
-    distribution: Any,
-    is_weights: bool,
-    num_samples: Any,
-    replace: Any,
-    rng: Any,
-    u: Any,
-    first_row: Any,
-    on_invalid: Any,
-    workers: Any,
-) -> tuple[Any, Any]:
-    """Indices and log-probabilities of draws from ``distribution() = (probabilities, their logarithms)``."""
-    num_samples = arguments.number_of_samples(num_samples)
-    replace = arguments.replacement(replace)
-    first_row = arguments.non_negative(first_row, "first_row")
-    raises = arguments.invalid_rows(on_invalid)
-    arguments.workers(workers)
-    arguments.one_source(rng, u)
-    arguments.refuse_no_categories(rows, "weights" if is_weights else "logits")
-    n_rows, n_draws = math.prod(rows.batch_shape), 1 if num_samples is None else num_samples
-    if u is not None:
-        numbers = arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(n_rows, n_draws)
-    else:
-        numbers = uniforms(rng, n_rows, n_draws, first_row=first_row)
-
+def _draw(rows: arguments.Rows, distribution: Any, draws: arguments.Draws, rng: Any) -> Any:
+    """Draws from ``distribution() = (probabilities, their logarithms)``."""
+    n_rows, n_draws = math.prod(rows.batch_shape), draws.n_draws
+    u = uniforms(rng, n_rows, n_draws, first_row=draws.first_row) if draws.u is None else draws.u
+    numbers = u.reshape(n_rows, n_draws)
     with definition.quiet():
         rounded = (values.astype(rows.working).reshape(n_rows, rows.n_categories) for values in distribution())
         probabilities, log_probabilities = rounded
     # A row is as invalid with no draws as with one.
-    needed = 1 if replace else max(n_draws, 1)
+    needed = 1 if draws.replace else max(n_draws, 1)
     invalid = (probabilities > 0).sum(axis=-1) < needed
-    if raises and invalid.any():
+    if draws.raises and invalid.any():
         first = int(invalid.argmax())
         row = _broadcast(rows)[0].reshape(n_rows, -1)[first]
-        arguments.refuse_row(row, first, is_weights=is_weights, num_draws=None if replace else n_draws)
+        arguments.refuse_row(row, first, draws)
     indices = np.full((n_rows, n_draws), -1)
     chosen = np.full((n_rows, n_draws), np.nan, rows.working)
     for i in np.flatnonzero(~invalid):
-        draw = definition.inverted if replace else definition.inverted_and_removed
+        draw = definition.inverted if draws.replace else definition.inverted_and_removed
         indices[i] = draw(probabilities[i].astype(np.float64), numbers[i])
         chosen[i] = log_probabilities[i, indices[i]]
-    shape = rows.batch_shape if num_samples is None else (*rows.batch_shape, num_samples)
-    return indices.reshape(shape)[()], chosen.reshape(shape)[()]
+    shape = rows.batch_shape if draws.num_samples is None else (*rows.batch_shape, draws.num_samples)
+    drawn = indices.reshape(shape)[()]
+    return (drawn, chosen.reshape(shape)[()]) if draws.return_log_prob else drawn
 
 
 def _broadcast(rows: arguments.Rows) -> tuple[np.ndarray, np.ndarray]:

@@ -69,9 +69,11 @@ def sample(
     ------
     ValueError
         As in `softmax`; an invalid row (naming it), no categories, `u` outside [0, 1) or of another shape, both `rng`
-        and `u`, a negative `num_samples`.
+        and `u`, a negative `num_samples` or `first_row`, an unknown `on_invalid`.
     TypeError
-        As in `softmax`; an `rng` of another type.
+        As in `softmax`; an `rng` of another type, a `replace` or `return_log_prob` that is not a bool.
+    numpy.exceptions.AxisError
+        As in `softmax`.
 
     Notes
     -----
@@ -109,8 +111,8 @@ def sample(
         if index is not None:
             return index
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
-    options = (num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
-    return _sample(rows, False, seed, *options)
+    draws = arguments.draws(rows, False, num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
+    return _sample(rows, draws, rng if seed is None else seed, workers)
 
 
 def sample_weights(
@@ -160,51 +162,24 @@ def sample_weights(
     array([2, 1])
     """
     rows = arguments.weights(weights, axis)
-    options = (num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
-    return _sample(rows, True, None, *options)
+    draws = arguments.draws(rows, True, num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
+    return _sample(rows, draws, rng, workers)
 
 
-def _sample(
-    rows: arguments.Rows,
-    are_weights: bool,
-    seed: int | None,
-    num_samples: Any,
-    replace: Any,
-    rng: Any,
-    u: Any,
-    first_row: Any,
-    return_log_prob: Any,
-    on_invalid: Any,
-    workers: Any,
-) -> Any:
-    """Draws from rows that passed the checks; `seed` is None unless it has been taken from `rng` already."""
-    num_samples = arguments.number_of_samples(num_samples)
-    replace = arguments.replacement(replace)
-    first_row = arguments.non_negative(first_row, "first_row")
-    raises = arguments.invalid_rows(on_invalid)
-    n_workers = resolve(workers)
-    arguments.one_source(rng, u)
-    arguments.refuse_no_categories(rows, "weights" if are_weights else "logits")
-    n_draws = 1 if num_samples is None else num_samples
-    shape = (*rows.batch_shape, n_draws)
-    if u is not None:
-        numbers = _given(arguments.uniform_numbers(u, rows.batch_shape, num_samples).reshape(shape))
-    else:
-        arguments.block_of_uniforms(math.prod(rows.batch_shape), n_draws, first_row)
-        numbers = _made(seed_of(rng) if seed is None else seed, first_row)
-    if n_draws == 0:  # a row is as invalid with no draws as with one
+def _sample(rows: arguments.Rows, draws: arguments.Draws, rng: Any, workers: Any) -> Any:
+    """Draws from rows that passed the checks."""
+    numbers = _made(seed_of(rng), draws.first_row) if draws.u is None else _given(draws.u)
+    if draws.n_draws == 0:  # a row is as invalid with no draws as with one
         numbers = _given(np.zeros((*rows.batch_shape, 1)))
-
     rows = broadcast(rows)
-    options = _kernels.WEIGHTS * are_weights | _kernels.WITHOUT_REPLACEMENT * (not replace)
-    indices, log_probs = _draw(rows, numbers, max(n_draws, 1), options, return_log_prob, n_workers)
-    if raises and indices[..., 0].min(initial=0) < 0:
+    options = _kernels.WEIGHTS * draws.are_weights | _kernels.WITHOUT_REPLACEMENT * (not draws.replace)
+    indices, log_probs = _draw(rows, numbers, max(draws.n_draws, 1), options, draws.return_log_prob, resolve(workers))
+    if draws.raises and indices[..., 0].min(initial=0) < 0:
         row = int((indices[..., 0] < 0).argmax())
-        values = rows.logits[np.unravel_index(row, rows.batch_shape)]
-        arguments.refuse_row(values, row, is_weights=are_weights, num_draws=None if replace else n_draws)
-    final = rows.batch_shape if num_samples is None else shape
-    drawn = indices[..., :n_draws].reshape(final)[()]
-    return drawn if log_probs is None else (drawn, log_probs[..., :n_draws].reshape(final)[()])
+        arguments.refuse_row(rows.logits[np.unravel_index(row, rows.batch_shape)], row, draws)
+    shape = rows.batch_shape if draws.num_samples is None else (*rows.batch_shape, draws.num_samples)
+    drawn = indices[..., : draws.n_draws].reshape(shape)[()]
+    return drawn if log_probs is None else (drawn, log_probs[..., : draws.n_draws].reshape(shape)[()])
 
 
 # the uniform numbers of draws first ... first + count of each row, as an operand

@@ -61,9 +61,7 @@ def set_workers(n: int) -> Iterator[None]:
     ...     tempsoft.capabilities()["workers"]
     2
     """
-    if n is None:
-        raise TypeError("workers must be an integer, got None of type NoneType")
-    token = _default.set(arguments.workers(n))
+    token = _default.set(arguments.workers(arguments.integer(n, "workers")))
     try:
         yield
     finally:

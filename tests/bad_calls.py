@@ -147,6 +147,8 @@ OTHER = [
     ("first_row float that equals the default", {"first_row": 0.0}, T, ("first_row", "integer", "0.0", "float")),
     ("first_row None", {"first_row": None}, T, ("first_row", "integer", "None")),
     ("first_row beyond the last", {"first_row": 2**63 - 2}, V, ("first_row", "2**63", str(2**63 - 2))),
+    ("return_log_prob str", {"return_log_prob": "no"}, T, ("return_log_prob", "True", "False", "'no'", "str")),
+    ("return_log_prob 1", {"return_log_prob": 1}, T, ("return_log_prob", "True", "False", "1", "int")),
     ("on_invalid unknown", {"on_invalid": "ignore"}, V, ("on_invalid", "'raise'", "'mark'", "'ignore'")),
     ("on_invalid None", {"on_invalid": None}, V, ("on_invalid", "'raise'", "'mark'", "None")),
     ("u and rng", {"u": [0.5] * 3, "rng": 1}, V, ("u", "rng", "both")),

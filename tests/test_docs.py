@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import operator
 import pathlib
 import re
 
+import implementations
 import numpy as np
 import pytest
 
 import tempsoft
+from tempsoft import special
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
@@ -18,7 +21,8 @@ PAGES = [
     for name in ("README.md", "docs/decoding.md")
 ]
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-FUNCTIONS = [name for name in tempsoft.__all__ if inspect.isfunction(getattr(tempsoft, name))]
+FUNCTIONS = [f"tempsoft.{name}" for name in tempsoft.__all__ if callable(getattr(tempsoft, name))]
+FUNCTIONS += [f"tempsoft.special.{name}" for name in special.__all__]
 
 
 def python_blocks(text):
@@ -58,9 +62,17 @@ def test_page(page, monkeypatch, tmp_path):
     assert any(getattr(value, "__name__", None) == "tempsoft" for value in names.values())
 
 
+def function_named(name):
+    return operator.attrgetter(name.partition(".")[2])(tempsoft)
+
+
+def test_every_public_function_is_looked_at():
+    assert {f"tempsoft.{name}" for name in (*implementations.FUNCTIONS, "set_workers")} <= set(FUNCTIONS)
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_docstring(name):
-    text = inspect.getdoc(getattr(tempsoft, name))
+    text = inspect.getdoc(function_named(name))
     said, count = failures(text, name, {})
     assert count, f"the docstring of {name} has no example"
     assert not said, said
@@ -68,7 +80,7 @@ def test_docstring(name):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_docstrings_name_every_parameter(name):
-    function = getattr(tempsoft, name)
+    function = function_named(name)
     section = inspect.getdoc(function)
     for parameter in inspect.signature(function).parameters:
         assert re.search(rf"^\s*(\w+, )*{parameter}(, \w+)*( :|$)", section, re.MULTILINE), parameter

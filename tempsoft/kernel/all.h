@@ -7,7 +7,7 @@
 #include "block.h"
 #include "beside.h"
 #include "limits.h"
-#include "divide.h"
+#include "partition.h"
 #include "row.h"
 #include "search.h"
 #include "cut.h"

@@ -1,11 +1,10 @@
 /* The entry points: a batch of rows through the row or the column kernels. For REAL, by inclusion. */
 
-/* How a function takes one row, and a tile of columns. */
+/* How a function takes one row; all of a batch; and some from `first` on together, saying how many. */
 typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                                 R(scratch) * s);
-typedef intptr_t (*R(strip_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 typedef void (*R(rows_function))(const ts_rows *rows, R(scratch) * s);
-typedef intptr_t (*R(short_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
+typedef intptr_t (*R(some_rows_function))(const ts_rows *rows, intptr_t first, R(scratch) * s);
 
 /* How the rows of a batch are best taken. */
 #if TS_REAL == 64 /* used by both */
@@ -27,7 +26,7 @@ static shape_of_work R(shape_of)(const ts_rows *rows) {
     if (are_many && rows->out.type == PLAIN && are_contiguous && rows->n_categories <= TS_GROUP &&
         (rows->out.stride == size || rows->out.stride == 0))
         return SHORT;
-    return R(are_short)(rows) ? IN_A_ROW : ONE_BY_ONE;
+    return R(are_one_block)(rows) ? IN_A_ROW : ONE_BY_ONE;
 }
 
 /* Make `row` and its knobs those of row i. What is the same for all rows stays: a copy of it would have to wait for its
@@ -47,16 +46,16 @@ TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts
 /* The ways a function takes rows; NULL for those it does not have. */
 typedef struct {
     R(row_function) of_row;
-    R(tile_function) of_columns; /* TILE of them */
-    R(short_function) of_short;  /* TILE of them or more */
-    R(rows_function) of_rows;    /* all */
-    R(strip_function) of_strip;  /* a strip of columns, if better than by of_columns */
+    R(tile_function) of_columns;    /* TILE of them */
+    R(some_rows_function) of_short; /* TILE of them or more */
+    R(rows_function) of_rows;       /* all */
+    R(some_rows_function) of_strip; /* a strip of columns, if better than by of_columns */
 } R(ways);
 
 /* Take TILE rows or more from row i on together, where that can be done; how many were taken. */
 static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shape, const R(ways) * ways,
                              R(scratch) * s) {
-    if (shape == AS_COLUMNS && ways->of_columns && s->strip)
+    if (shape == AS_COLUMNS && ways->of_strip && s->strip)
         return ways->of_strip(rows, i, s);
     if (rows->n_rows - i < TILE)
         return 0;
@@ -74,7 +73,7 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
     R(scratch) s = R(scratch_of)(memory, which, rows);
     const shape_of_work shape = R(shape_of)(rows);
     R(source) row = R(whole)(&rows->logits);
-    ts_knobs knobs = {0, 0, 1, 0, 0};
+    ts_knobs knobs = no_filters(NAN);
     ts_vector out = rows->out;
     intptr_t next_tile = shape == SHORT && rows->past_cache ? R(first_on_line)(rows) : 0;
     if (ways.of_rows && shape == IN_A_ROW)
@@ -127,9 +126,10 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     R(scratch) s = R(scratch_of)(memory, which, rows);
     const intptr_t n = rows->n_categories, m = rows->n_draws;
     R(source) row = R(whole)(&rows->logits);
-    ts_knobs knobs = {0, 0, 1, 0, rows->are_weights ? TS_WEIGHTS : 0};
+    ts_knobs knobs = no_filters(NAN);
     const R(ways) ways = {.of_short = R(draw_short_rows)};
     const shape_of_work shape = which == TS_DRAW ? R(shape_of)(rows) : ONE_BY_ONE;
+    knobs.options = rows->are_weights ? TS_WEIGHTS : 0;
     intptr_t next_tile = 0;
     ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;
     for (intptr_t i = 0; i < rows->n_rows; i++) {

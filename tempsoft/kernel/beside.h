@@ -21,7 +21,7 @@ static inline dd R(inverse_of)(dd sum) {
 }
 
 /* Of a row of one block, from its sum. */
-static inline R(factor) R(factor_of_short)(dd sum) {
+static inline R(factor) R(factor_of_one_block)(dd sum) {
     const R(split) f = R(split_of)(R(inverse_of)(sum));
     return (R(factor)){V(set1)(f.hi), V(set1)(f.lo), 0};
 }

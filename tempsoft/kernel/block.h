@@ -33,11 +33,11 @@ typedef struct {
     intptr_t *block_of; /* of a draw, and the fraction of it */
     double *fraction;
     tempering k;      /* of the last row; most have the same */
-    REAL *turned;     /* short rows, transposed, for batch.h */
+    REAL *turned;     /* rows that are worked on together, or their exponentials: see ts_together_doubles */
     int rest, pause;  /* for adjacent.h: tries to leave out, and how many that were; */
     intptr_t rows_of; /* the categories of which it knows the rows, 0 if none */
     double *tile;     /* for columns.h */
-    REAL *chosen;     /* for filters: a group, */
+    REAL *sink;       /* for filters: a vector, for a search that collects nothing; */
     REAL *window;     /* two windows, */
     intptr_t room;    /* of so many numbers */
     REAL *kept;       /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
@@ -77,10 +77,10 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.tile = s.fraction + n_draws + ts_together_doubles(rows);
     s.lists = s.fraction + n_draws; /* filtered rows are not taken as tiles, so there may be others here */
     s.taken = (uint64_t *)s.lists;
-    s.chosen = (REAL *)(s.lists + (which == TS_BEST   ? 4 * rows->n_draws
-                                   : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
-                                                      : 0));
-    s.window = s.chosen + TS_GROUP;
+    s.sink = (REAL *)(s.lists + (which == TS_BEST   ? 4 * rows->n_draws
+                                 : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
+                                                    : 0));
+    s.window = s.sink + TS_GROUP;
     s.room = ts_room(rows->n_categories);
     s.kept = s.window + 2 * (s.room + 16);
     s.is_ready = 0;

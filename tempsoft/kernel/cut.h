@@ -194,11 +194,11 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, doub
                            R(scratch) * s) {
     R(pass) first = {-REAL_MAX, REAL_MAX, {0, 0, 0, 0}};
     const int is_flat = R(pivots_of_flat)(row, n, p, R(tempering_for)(s, temperature), &first, s);
-    R(division) d = R(divide_by)(first.lower, first.upper, REAL_MAX, s->window, s->room);
+    R(partition) d = R(partition_by)(first.lower, first.upper, REAL_MAX, s->window, s->room);
     const R(wants) wants = is_flat && !wants_max ? R(JUST_SUMS) : R(MAXIMA);
     for (intptr_t b = 0; wants == R(JUST_SUMS) && b * TS_BLOCK < n; b++)
         s->block_max[b] = REAL_MAX; /* of a flat row every block is likely to keep something */
-    R(plan_dividing)(plan, row, n, temperature, wants, is_flat ? &d : NULL, is_flat ? s->kept : NULL, s);
+    R(plan_partitioning)(plan, row, n, temperature, wants, is_flat ? &d : NULL, is_flat ? s->kept : NULL, s);
     if (plan->kind != TS_ORDINARY)
         return;
     first.parts = d.parts;

@@ -8,8 +8,8 @@
  *          HEADROOM bits below it. For |c| below LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
- * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. Below 2^UNDERFLOW,
- *          which -inf is, some number below 2^UNDERFLOW: too small to change a sum of exponentials, and 0 once divided
+ * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. What would be
+ *          below 2^UNDERFLOW, as of -inf, is some number below it: too small to change a sum of exponentials, and 0 once divided
  *          by it. tests/test_accuracy.py and tests/adversarial hold what follows from this to 3 ulp.
  */
 

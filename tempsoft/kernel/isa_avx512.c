@@ -1,4 +1,5 @@
-/* The kernels for x86-64 with AVX-512 F. Built at the baseline; the pragma raises the level for this file. */
+/* The kernels for x86-64 with AVX-512 F. Built at the baseline; the pragma raises the level for this file. No one
+ * is asked for prfchw: an x86-64 without it takes it for an instruction that does nothing. */
 #if defined(__x86_64__) || defined(_M_X64)
 #if defined(TEMPSOFT_EMULATE_AVX512)
 /* plain C: see vec_avx512.h */

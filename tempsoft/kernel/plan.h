@@ -1,8 +1,9 @@
 /* The centre: what every function knows about one row, and the contract between the kernels and whoever calls them.
  *
- * A row of logits, a temperature and filters reduce to one plan: the largest logit, the sums of its blocks and
- * one cut. softmax, log_softmax, logsumexp and the draws all read the same plan. Plain C: no Python, no allocation, no
- * instruction set; a kernel is given its memory and leaves the floating-point status as it found it.
+ * A row of logits and a temperature reduce to one plan: the sums of its blocks and, for the functions that want it, the
+ * largest logit. softmax, log_softmax, logsumexp and the draws all read the same plan. Filters are no part of it: they cut
+ * the row first (source.h); the `cut` of a plan is that of equal shares. Plain C: no Python, no allocation, no instruction
+ * set; a kernel is given its memory and leaves the floating-point status as it found it.
  */
 #ifndef TEMPSOFT_PLAN_H
 #define TEMPSOFT_PLAN_H
@@ -10,18 +11,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TS_BLOCK 1024 /* categories a block: small enough for L1, and part of the result: the order of additions */
-#define TS_GROUP 64   /* categories a group of a block */
-#define TS_SHORT 128  /* categories of a row that is short: tiles of them stay in L1 */
-#define TS_TILES 4    /* tiles of them that are worked on together, at most, */
-#define TS_TILES_BYTES 8192 /* of so many bytes: they stay in L1 */
-#define TS_LONGEST 262144   /* categories of a row whose exponentials stay in cache */
+#define TS_BLOCK 1024     /* categories a block: small enough for L1, and part of the result: the order of additions */
+#define TS_GROUP 64       /* categories a group of a block */
+#define TS_SHORT 128      /* categories of a row that is short: tiles of them stay in L1 */
+#define TS_TILE_BYTES 128 /* rows side by side in a tile: two cache lines of each category */
+#define TS_TILES 4        /* tiles that are worked on together, at most, */
+#define TS_TILES_BYTES 8192 /* if they have no more bytes: they stay in L1 */
 #define TS_SIXTEEN 128      /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
-#define TS_WAITING 524288   /* bytes of a row whose exponentials do, beside those of the next */
+#define TS_LONGEST 262144   /* categories of a row whose exponentials stay in cache, at most */
+#define TS_WAITING 524288   /* bytes of a row whose exponentials stay in cache beside those of the next, at most */
 #define TS_LINE 64          /* bytes in a line of the cache */
-#define TS_TILE_BYTES 128   /* rows side by side: two cache lines of each category */
-#define TS_STRIP_BYTES 256  /* columns that are worked on together */
-#define TS_STRIP_MOST 2048  /* and their categories, at most */
+#define TS_STRIP_BYTES 256  /* columns side by side in a strip */
+#define TS_STRIP_MOST 2048  /* categories of columns of which two strips stay in cache, at most */
 #define TS_RUN 16           /* categories a run of a group, whose sums wait for one another */
 #define TS_DRAWS 32768      /* draws from one row that are worked on together */
 
@@ -135,6 +136,8 @@ static inline double temperature_of(const ts_rows *rows, intptr_t i) {
     return *(const double *)(rows->temperature + rows->temperature_step * i);
 }
 
+static inline ts_knobs no_filters(double temperature) { return (ts_knobs){.temperature = temperature, .top_p = 1}; }
+
 static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
     return (ts_knobs){temperature_of(rows, i), *(const int64_t *)(rows->top_k + rows->top_k_step * i),
                       *(const double *)(rows->top_p + rows->top_p_step * i),
@@ -173,7 +176,7 @@ static inline int ts_has_row(ts_function which, const ts_rows *rows) {
            (rows->past_cache || ts_are_waiting(rows));
 }
 
-/* Doubles for two of them, what divides the one that waits and a few words about it. */
+/* Doubles for two such rows, what divides the one that waits and a few words about it. */
 static inline intptr_t ts_row_doubles(const ts_rows *rows) {
     const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
     return 2 * n_blocks * TS_BLOCK + 3 * n_blocks + 8;

@@ -76,8 +76,8 @@ static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
 }
 
 /* Divide a block of exponent c, and keep what was found relative to it. */
-static void R(divide_on_the_way)(R(division) * d, double c, const REAL *x, intptr_t n, const REAL *e) {
-    R(divide_block)(d, x, n, ALL_GROUPS, e);
+static void R(partition_on_the_way)(R(partition) * d, double c, const REAL *x, intptr_t n, const REAL *e) {
+    R(partition_block)(d, x, n, ALL_GROUPS, e);
     d->parts.above = down_by(d->parts.above, (int)(c - d->exponent)) + R(sum_total)(&d->above).hi;
     d->above = R(sum_zero)();
     d->exponent = c;
@@ -86,7 +86,7 @@ static void R(divide_on_the_way)(R(division) * d, double c, const REAL *x, intpt
 /* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds it,
  * so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold for this
  * row: its largest logits are out of reach, or blocks out of reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(division) * d, REAL *keep,
+static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(partition) * d, REAL *keep,
                         const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
     double c = R(first_exponent)(R(read)(row, 0, n_first, s->block), n_first, plan->k);
@@ -126,7 +126,7 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
             }
         }
         if (d)
-            R(divide_on_the_way)(d, c, x, length, keep && length == TS_BLOCK ? keep + start : s->weights);
+            R(partition_on_the_way)(d, c, x, length, keep && length == TS_BLOCK ? keep + start : s->weights);
         if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
             continue;
         plan->blocks.exponent[b] = c;
@@ -186,8 +186,8 @@ static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R
 
 /* The plan of a row, and what a division finds on the way unless that is NULL. Its exponentials are left in `keep` unless
  * that is NULL, and are meaningless unless the plan is ordinary. */
-static void R(plan_dividing)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
-                             R(division) * d, REAL *keep, R(scratch) * s) {
+static void R(plan_partitioning)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
+                                 R(partition) * d, REAL *keep, R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature);
     R(begin_plan)(plan, n, k, s);
     if (!(temperature > 0 && temperature < INFINITY)) {
@@ -202,7 +202,7 @@ static void R(plan_dividing)(ts_plan *plan, const R(source) * row, intptr_t n, d
 
 static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
                         REAL *keep, R(scratch) * s) {
-    R(plan_dividing)(plan, row, n, temperature, wants, NULL, keep, s);
+    R(plan_partitioning)(plan, row, n, temperature, wants, NULL, keep, s);
 }
 
 /* The largest of some weights; NaN if one is negative or NaN. */

@@ -1,4 +1,4 @@
-/* Rows of one block, one after another: softmax and logsumexp of what a batch is mostly made of. For REAL, by inclusion.
+/* Rows of one block, one after another: softmax, log_softmax and logsumexp of what a batch is mostly made of. For REAL, by inclusion.
  *
  * The same formula, order of additions and bits as a row by itself, in another order of work: a row is divided by its sum
  * while the exponentials of the next are made, because the one waits for memory and the other for arithmetic; and the
@@ -10,7 +10,7 @@
 #define FEWEST_PAST_CACHE 1024 /* bytes from row to row: of shorter ones too many lines are not whole */
 
 /* Whether the rows are contiguous, at most a block and without filters. */
-static int R(are_short)(const ts_rows *rows) {
+static int R(are_one_block)(const ts_rows *rows) {
     const intptr_t size = R(size_of)(rows->logits.type);
     const int is_like = rows->out.stride == 0 || (rows->out.stride == size && rows->out.type == rows->logits.type);
     return !rows->top_k && rows->n_categories > 1 && rows->n_categories <= TS_BLOCK && rows->n_rows > 1 &&
@@ -41,7 +41,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
         return;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
-    ts_knobs knobs = {0, 0, 1, 0, 0};
+    ts_knobs knobs = no_filters(NAN);
     R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0};
     R(beginning) next = R(begin)(rows, first, type, s);
     int is_waiting = 0;
@@ -65,7 +65,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
         out.data = rows->out.data + rows->out_step * i;
         if (is_fast) {
             const intptr_t head = R(before_line)((REAL *)out.data);
-            waiting = (R(undivided)){e, out.data, R(factor_of_short)(sum), head < n ? head : n};
+            waiting = (R(undivided)){e, out.data, R(factor_of_one_block)(sum), head < n ? head : n};
             is_waiting = 1;
             continue;
         }
@@ -139,7 +139,7 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
     const intptr_t n = rows->n_categories;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
-    ts_knobs knobs = {0, 0, 1, 0, 0};
+    ts_knobs knobs = no_filters(NAN);
     R(plans) plans = {.k_step = 0};
     tempering k[LOGS_TOGETHER];
     for (intptr_t first = 0; first < rows->n_rows; first += LOGS_TOGETHER) {

@@ -39,15 +39,17 @@ static double R(mass_of)(const ts_plan *plan, const REAL *x, intptr_t n, const R
 }
 
 /* The mass between the pivots: of what was collected, or of as many equal entries. */
-static double R(mass_inside)(const ts_plan *plan, const R(division) * d, REAL lower, REAL upper, const R(scratch) * s) {
+static double R(mass_inside)(const ts_plan *plan, const R(partition) * d, REAL lower, REAL upper,
+                             const R(scratch) * s) {
     if (lower == upper)
         return (double)d->parts.n_inside * R(mass_of)(plan, &lower, 1, s);
     return R(mass_of)(plan, d->window, d->parts.n_inside, s);
 }
 
 /* Measure the candidates above `upper`, and those from `lower` to `upper`, which are collected in `window`. */
-static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
-    R(division) d = R(divide_by)(lower, upper, q->high, window, s->room);
+static R(parts)
+    R(partition_candidates)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
+    R(partition) d = R(partition_by)(lower, upper, q->high, window, s->room);
     REAL *const e = q->plan && upper < q->high ? s->weights : NULL; /* else nothing is above */
     for (intptr_t b = 0; b * TS_BLOCK < q->n; b++) {
         const intptr_t n = ts_block_length(q->n, b);
@@ -59,7 +61,7 @@ static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *win
         if (e && groups)
             R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, NULL,
                          &exceeds);
-        R(divide_block)(&d, x, n, groups, e);
+        R(partition_block)(&d, x, n, groups, e);
     }
     if (!q->plan)
         d.parts.inside = (double)d.parts.n_inside;
@@ -68,7 +70,7 @@ static R(parts) R(divide)(const R(search) * q, REAL lower, REAL upper, REAL *win
     if (q->plan && (lower == upper || d.parts.n_collected == d.parts.n_inside))
         d.parts.inside = R(mass_inside)(q->plan, &d, lower, upper, s);
     else if (q->plan) /* there was no room for all: what is above the lower pivot, less what is above the upper */
-        d.parts.inside = R(divide)(q, lower, R(next_down)(lower), s->chosen, s).above - d.parts.above;
+        d.parts.inside = R(partition_candidates)(q, lower, R(next_down)(lower), s->sink, s).above - d.parts.above;
     return d.parts;
 }
 
@@ -238,7 +240,7 @@ static R(place_of_cut) R(find)(R(search) q, const R(pass) * first, const R(scrat
         } else {
             if (round > 0 || !is_narrow)
                 R(choose_pivots)(&q, round, window, n_prefix, &pass.lower, &pass.upper, s);
-            pass.parts = R(divide)(&q, pass.lower, pass.upper, window, s);
+            pass.parts = R(partition_candidates)(&q, pass.lower, pass.upper, window, s);
         }
         const R(parts) *parts = &pass.parts;
         const double above = q.above + parts->above;

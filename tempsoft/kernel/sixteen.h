@@ -127,10 +127,7 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
     }
     const R(sum) total = R(sum_of_sixteen)(sums);
     double sum_hi[16], sum_lo[16];
-    for (int part = 0; part < PARTS; part++) {
-        vd_store(sum_hi + part * VD_LANES, TS_REAL == 32 ? vd_mul(total.hi[part], vd_set1(0x1p896)) : total.hi[part]);
-        vd_store(sum_lo + part * VD_LANES, R(sum_low)(&total, part));
-    }
+    R(put_sums)(&total, sum_hi, sum_lo);
     R(inverses)(sum_hi, sum_lo, 16, t->hi, t->lo);
     return !R(exceeded)(&seen);
 }
@@ -157,7 +154,7 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int pa
         return 0;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
-    const ts_knobs knobs = {k.temperature, 0, 1, 0, 0};
+    const ts_knobs knobs = no_filters(k.temperature);
     R(lines) staged, *const lines = past_cache ? &staged : NULL;
     R(sixteen) tiles[2];
     int at = 0, is_waiting = 0;

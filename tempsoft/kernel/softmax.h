@@ -60,8 +60,8 @@ static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b
 
 /* A row of one block for which the first c does: what the plan of such a row comes to, in a third of the steps between
  * the sum and the first division that waits for it. 0 if the row is another. */
-static inline int R(softmax_short)(const R(source) * row, intptr_t n, double temperature, const ts_vector *out,
-                                   R(scratch) * s) {
+static inline int R(softmax_one_block)(const R(source) * row, intptr_t n, double temperature, const ts_vector *out,
+                                       R(scratch) * s) {
     ts_plan plan; /* what exp_block reads of it */
     plan.k = R(tempering_for)(s, temperature);
     plan.max = 0;
@@ -73,7 +73,7 @@ static inline int R(softmax_short)(const R(source) * row, intptr_t n, double tem
     if (!(fabs(c) < LARGEST_EXPONENT))
         return 0;
     int exceeds;
-    const R(factor) factor = R(factor_of_short)(R(exp_all)(&plan, c, x, n, s->weights, &exceeds));
+    const R(factor) factor = R(factor_of_one_block)(R(exp_all)(&plan, c, x, n, s->weights, &exceeds));
     if (exceeds)
         return 0;
     REAL *to = R(place)(out, 0, s->weights);
@@ -120,7 +120,7 @@ static void R(let_wait)(const ts_plan *plan, const ts_vector *out, R(scratch) * 
 
 static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
-    if (R(softmax_short)(row, n, knobs->temperature, out, s))
+    if (R(softmax_one_block)(row, n, knobs->temperature, out, s))
         return;
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
     const int has_row = s->row && R(is_plain)(out), past_cache = has_row && s->past_cache;

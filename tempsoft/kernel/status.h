@@ -1,6 +1,6 @@
 /* The floating-point status, which a call leaves as it found it: overflow and infinities are ordinary in here, and
  * NumPy would warn of them. Also what is counted: calls, so that a test can tell which instruction set ran, and rows
- * with +inf, so that tempsoft.special, which must change their results, need not look for them. */
+ * with +inf, so that a caller for whom their results are others need not look for them. */
 
 static uint64_t n_calls, n_infinite;
 

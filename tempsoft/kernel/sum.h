@@ -176,7 +176,12 @@ static inline R(sum) R(sum_of_sixteen)(const R(sum) rows[16]) {
 #endif
             }
         }
-    return R(sum_across)(sums);
+    R(sum) total = R(sum_across)(sums);
+#if TS_REAL == 32
+    for (int part = 0; part < PARTS; part++)
+        total.hi[part] = vd_mul(total.hi[part], vd_set1(0x1p896)); /* what vf_widened took */
+#endif
+    return total;
 }
 
 static inline dd R(sum_total)(R(sum) * sum) {

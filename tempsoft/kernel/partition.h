@@ -15,22 +15,22 @@ typedef struct {
     double exponent; /* that `parts.above` is relative to, in the plan of a row */
     REAL *window;
     intptr_t room;
-} R(division);
+} R(partition);
 
-static R(division) R(divide_by)(REAL lower, REAL upper, REAL highest, REAL *window, intptr_t room) {
-    return (R(division)){.lower = V(set1)(lower),
-                         .upper = V(set1)(upper),
-                         .highest = V(set1)(highest),
-                         .has_highest = highest < REAL_MAX,
-                         .above = R(sum_zero)(),
-                         .window = window,
-                         .room = room};
+static R(partition) R(partition_by)(REAL lower, REAL upper, REAL highest, REAL *window, intptr_t room) {
+    return (R(partition)){.lower = V(set1)(lower),
+                          .upper = V(set1)(upper),
+                          .highest = V(set1)(highest),
+                          .has_highest = highest < REAL_MAX,
+                          .above = R(sum_zero)(),
+                          .window = window,
+                          .room = room};
 }
 
 /* The groups of a block of which a bit says that they are not all below: candidates inside are collected, those above
  * counted, or their exponentials e added up. Local variables, as what is in memory takes turns with the stores. */
-TS_INLINE void R(divide_groups)(R(division) * d, const REAL *x, intptr_t n, uint32_t groups, const REAL *e,
-                                int has_highest) {
+TS_INLINE void R(partition_groups)(R(partition) * d, const REAL *x, intptr_t n, uint32_t groups, const REAL *e,
+                                   int has_highest) {
     const VR lower = d->lower, upper = d->upper, highest = d->highest, none = V(set1)((REAL)-INFINITY);
     REAL *const window = d->window;
     const intptr_t last = d->room - LANES;
@@ -66,11 +66,11 @@ TS_INLINE void R(divide_groups)(R(division) * d, const REAL *x, intptr_t n, uint
     d->above = sum;
 }
 
-static void R(divide_block)(R(division) * d, const REAL *x, intptr_t n, uint32_t groups, const REAL *e) {
+static void R(partition_block)(R(partition) * d, const REAL *x, intptr_t n, uint32_t groups, const REAL *e) {
     if (!e)
-        R(divide_groups)(d, x, n, groups, NULL, 1);
+        R(partition_groups)(d, x, n, groups, NULL, 1);
     else if (d->has_highest)
-        R(divide_groups)(d, x, n, groups, e, 1);
+        R(partition_groups)(d, x, n, groups, e, 1);
     else
-        R(divide_groups)(d, x, n, groups, e, 0);
+        R(partition_groups)(d, x, n, groups, e, 0);
 }
