@@ -56,6 +56,7 @@ lint: dev  ## ruff, cython-lint, clang-format, mypy and stubtest, clean
 	$(RUN)ruff format --check .
 	PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)cython-lint tempsoft/_kernels.pyx
 	$(RUN)clang-format --dry-run --Werror tempsoft/kernel/*.[ch] tests/emulation/*.h
+	! grep -nE '^.{121}' tempsoft/kernel/*.[ch]  # comments are not wrapped by it
 	$(RUN)mypy
 	$(RUN)python -m mypy.stubtest tempsoft --mypy-config-file pyproject.toml --allowlist tests/stubtest_allowlist.txt
 

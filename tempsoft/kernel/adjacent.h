@@ -2,10 +2,10 @@
  * taken as they lie, in whole vectors; only for the sums is there a row in each lane. For REAL, by inclusion.
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
- * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo of
- * its factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the row
- * whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are taken
- * as in short.h.
+ * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo
+ * of its factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the
+ * row whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are
+ * taken as in short.h. /
  */
 
 #if TS_REAL == 64 /* used by both */
@@ -83,8 +83,8 @@ TS_INLINE void R(add_chunks)(const vd chunks[4], int n_chunks, vd *hi, vd *lo) {
 #endif
 }
 
-/* The sums of 16 rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond 16:
- * the accumulators have a row in each lane. */
+/* The sums of 16 rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond
+ * 16: the accumulators have a row in each lane. */
 TS_INLINE R(sum) R(adjacent_sum)(const REAL *e, intptr_t n, int n_most) {
     const int surely = n_most <= 16 ? n_most - 3 : n_most - 15, n_chunks = (n_most + 15) / 16;
     R(sum) sums[16];
@@ -159,8 +159,8 @@ static intptr_t R(first_on_line)(const ts_rows *rows) {
     return 0;
 }
 
-/* The exponentials of adjacent rows from `first` on, if there are such and it is time to try. Then `does` says whether one
- * c did, as far as is known. */
+/* The exponentials of adjacent rows from `first` on, if there are such and it is time to try. Then `does` says whether
+ * one c did, as far as is known. */
 static R(adjacent) R(try_adjacent)(const ts_rows *rows, intptr_t first, int are_all, int *does, R(scratch) * s) {
     R(adjacent) f = R(adjacent_at)(rows, first, s);
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
@@ -229,7 +229,7 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     return TILE;
 }
 
-/* How many rows were drawn from. As every exponential is a normal number and no quotient can be 0, neither is needed. */
+/* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
 static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->are_weights)
         return 0;

@@ -1,5 +1,5 @@
-/* Exponentials over their sum, while the exponentials of what comes next are made: the one waits for memory and the other
- * for arithmetic. For REAL, by inclusion.
+/* Exponentials over their sum, while the exponentials of what comes next are made: the one waits for memory and the
+ * other for arithmetic. For REAL, by inclusion. /
  */
 
 /* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a
@@ -117,8 +117,8 @@ TS_INLINE dd R(exp_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts
     return R(sum_total)(&sum);
 }
 
-/* A row of several blocks whose exponentials wait: the next block's worth of them, from a line of the cache on. 0 if fewer
- * are left, or if one product does not do for all. */
+/* A row of several blocks whose exponentials wait: the next block's worth of them, from a line of the cache on. 0 if
+ * fewer are left, or if one product does not do for all. */
 static int R(next_waiting)(const R(waiting) * row, R(undivided) * next) {
     const REAL *factor = row->factors + 3 * (row->next / TS_BLOCK);
     if (row->next + TS_BLOCK > row->n || factor[0] == 0 || factor[2] != 1)

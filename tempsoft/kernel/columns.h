@@ -1,9 +1,9 @@
 /* Rows that lie side by side: a tile of columns in lanes. For REAL, by inclusion.
  *
- * axis=0 comes as it lies, without transposing. The same formula, order of
- * additions and bits as a row by itself: accumulator j of a column takes what accumulator j of a row takes. A tile with
- * NaN, +inf, -inf at the head of a column, several temperatures or one that needs the careful formula is declined before
- * anything is written, and its rows are taken one by one.
+ * axis=0 comes as it lies, without transposing. The same formula, order of additions and bits as a row by itself:
+ * accumulator j of a column takes what accumulator j of a row takes. A tile with NaN, +inf, -inf at the head of a
+ * column, several temperatures or one that needs the careful formula is declined before anything is written, and its
+ * rows are taken one by one. /
  */
 
 #define TILE_VECTORS (TILE / LANES)

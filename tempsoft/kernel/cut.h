@@ -152,8 +152,8 @@ static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const 
     return 1;
 }
 
-/* The plan of a row after a cut, from its exponentials and its plan before, which it takes the place of. The sums are those
- * that the exponentials of what is left would have. */
+/* The plan of a row after a cut, from its exponentials and its plan before, which it takes the place of. The sums are
+ * those that the exponentials of what is left would have. */
 static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *kept, const R(scratch) * s) {
     const VR none = V(set1)((REAL)-INFINITY);
     for (intptr_t b = 0; b < plan->n_blocks; b++) {

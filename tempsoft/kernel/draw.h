@@ -41,8 +41,9 @@ static inline intptr_t search_up_to(const double *cumulative, intptr_t n, double
     return low + (cumulative[low] <= target);
 }
 
-/* The first entry whose cumulative sum exceeds the target; the last of positive weight where rounding left none. It is one
- * of the n whatever they are: somebody may change the row meanwhile. `most` is n or more, and a constant where few are counted without a branch. */
+/* The first entry whose cumulative sum exceeds the target; the last of positive weight where rounding left none. It is
+ * one of the n whatever they are: somebody may change the row meanwhile. `most` is n or more, and a constant where few
+ * are counted without a branch. */
 TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double target) {
     const double most_left = cumulative[n - 1] * ALMOST_1;
     target = target < most_left ? target : most_left;
@@ -155,7 +156,8 @@ static void R(sum_weights)(R(block) * block, REAL *weights, const R(factor) * f)
         R(sum_groups_by)(block, weights, f, 0);
 }
 
-/* Block b without those that are taken, if there are any; `e` holds its exponentials or is NULL, and is then made again. */
+/* Block b without those that are taken, if there are any; `e` holds its exponentials or is NULL, and is then made
+ * again. */
 static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source) * row, intptr_t b, REAL *e,
                            const uint64_t *taken, const R(scratch) * s) {
     const intptr_t length = block_length(plan, b);
@@ -210,8 +212,8 @@ static void R(sum_runs)(R(block) * block, intptr_t g) {
     block->summed |= (uint32_t)1 << g;
 }
 
-/* The entries of a block that fractions of its weight fall on, or -1 where nothing in it can be drawn. Level by level for
- * all, as each level has to wait for the one before. */
+/* The entries of a block that fractions of its weight fall on, or -1 where nothing in it can be drawn. Level by level
+ * for all, as each level has to wait for the one before. */
 static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, intptr_t *at) {
     choice chosen[DRAWN_TOGETHER];
     if (!(block->total > 0 && block->total < INFINITY)) { /* infinite only where somebody changed the row meanwhile */
@@ -240,8 +242,8 @@ static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, 
     }
 }
 
-/* Where block b was chosen but no entry of it is drawable: the next entry that is. There is one: so little weight is only
- * chosen for a fraction of almost 0, ahead of all the rest. */
+/* Where block b was chosen but no entry of it is drawable: the next entry that is. There is one: so little weight is
+ * only chosen for a fraction of almost 0, ahead of all the rest. */
 static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const R(source) * row, intptr_t b,
                               const R(scratch) * s) {
     for (b++; b < plan->n_blocks; b++) {

@@ -24,7 +24,8 @@ static double R(sum_of_depths)(const ts_plan *plan, const REAL *e, const REAL *x
     return R(sum_total)(&sum).hi;
 }
 
-/* log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so a small entropy keeps its digits. */
+/* log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so a small entropy keeps its
+ * digits. */
 static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
     ts_plan plan;

@@ -8,9 +8,9 @@
  *          HEADROOM bits below it. For |c| below LARGEST_EXPONENT and moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
- * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. What would be
- *          below 2^UNDERFLOW, as of -inf, is some number below it: too small to change a sum of exponentials, and 0 once divided
- *          by it. tests/test_accuracy.py and tests/adversarial hold what follows from this to 3 ulp.
+ * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. What would be below
+ *          2^UNDERFLOW, as of -inf, is some number below it: too small to change a sum of exponentials, and 0 once
+ *          divided by it. tests/test_accuracy.py and tests/adversarial hold what follows from this to 3 ulp.
  */
 
 /* Doubles from REALs, and back. */
@@ -73,8 +73,8 @@ typedef struct {
 
 static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(0), V(set1)((REAL)-INFINITY)}; }
 
-/* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. ROUND is such that this shows in
- * a bit that no other number has. */
+/* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. ROUND is such that this shows
+ * in a bit that no other number has. */
 static inline int R(exceeded)(const R(seen) * seen) {
     return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND + HEADROOM)));
 }

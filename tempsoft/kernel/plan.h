@@ -1,9 +1,9 @@
 /* The centre: what every function knows about one row, and the contract between the kernels and whoever calls them.
  *
- * A row of logits and a temperature reduce to one plan: the sums of its blocks and, for the functions that want it, the
- * largest logit. softmax, log_softmax, logsumexp and the draws all read the same plan. Filters are no part of it: they cut
- * the row first (source.h); the `cut` of a plan is that of equal shares. Plain C: no Python, no allocation, no instruction
- * set; a kernel is given its memory and leaves the floating-point status as it found it.
+ * A row of logits and a temperature reduce to one plan: the sums of its blocks and, for the functions that want it,
+ * the largest logit. softmax, log_softmax, logsumexp and the draws all read the same plan. Filters are no part of it:
+ * they cut the row first (source.h); the `cut` of a plan is that of equal shares. Plain C: no Python, no allocation,
+ * no instruction set; a kernel is given its memory and leaves the floating-point status as it found it. /
  */
 #ifndef TEMPSOFT_PLAN_H
 #define TEMPSOFT_PLAN_H
@@ -169,8 +169,8 @@ static inline int ts_are_waiting(const ts_rows *rows) {
     return rows->past_cache ? bytes <= TS_WAITING : rows->n_rows > 1 && n_blocks >= 8 && bytes <= TS_WAITING / 2;
 }
 
-/* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache. Not those of a row
- * that would not stay there, nor of filtered rows, whose search is in their place. */
+/* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache. Not those of a
+ * row that would not stay there, nor of filtered rows, whose search is in their place. */
 static inline int ts_has_row(ts_function which, const ts_rows *rows) {
     return which == TS_SOFTMAX && !rows->top_k && rows->n_categories > TS_BLOCK && rows->n_categories <= TS_LONGEST &&
            (rows->past_cache || ts_are_waiting(rows));

@@ -83,9 +83,9 @@ static void R(partition_on_the_way)(R(partition) * d, double c, const REAL *x, i
     d->exponent = c;
 }
 
-/* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds it,
- * so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold for this
- * row: its largest logits are out of reach, or blocks out of reach may count beside them. */
+/* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds
+ * it, so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold
+ * for this row: its largest logits are out of reach, or blocks out of reach may count beside them. */
 static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(partition) * d, REAL *keep,
                         const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
@@ -184,8 +184,8 @@ static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R
     plan->blocks = s->blocks;
 }
 
-/* The plan of a row, and what a division finds on the way unless that is NULL. Its exponentials are left in `keep` unless
- * that is NULL, and are meaningless unless the plan is ordinary. */
+/* The plan of a row, and what a division finds on the way unless that is NULL. Its exponentials are left in `keep`
+ * unless that is NULL, and are meaningless unless the plan is ordinary. */
 static void R(plan_partitioning)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
                                  R(partition) * d, REAL *keep, R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature);

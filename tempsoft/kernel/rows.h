@@ -1,9 +1,10 @@
-/* Rows of one block, one after another: softmax, log_softmax and logsumexp of what a batch is mostly made of. For REAL, by inclusion.
+/* Rows of one block, one after another: softmax, log_softmax and logsumexp of what a batch is mostly made of. For
+ * REAL, by inclusion.
  *
- * The same formula, order of additions and bits as a row by itself, in another order of work: a row is divided by its sum
- * while the exponentials of the next are made, because the one waits for memory and the other for arithmetic; and the
- * logarithms of many sums are taken together, as each is a long chain. A row that is not for the fast formula, or whose c
- * is not that of its first group, goes to the function for any row.
+ * The same formula, order of additions and bits as a row by itself, in another order of work: a row is divided by its
+ * sum while the exponentials of the next are made, because the one waits for memory and the other for arithmetic; and
+ * the logarithms of many sums are taken together, as each is a long chain. A row that is not for the fast formula, or
+ * whose c is not that of its first group, goes to the function for any row. /
  */
 
 #define LOGS_TOGETHER 16
@@ -17,8 +18,8 @@ static int R(are_one_block)(const ts_rows *rows) {
            rows->logits.stride == size && is_like;
 }
 
-/* What the exponentials of a row are made with, if the fast formula may hold for it: found while the row before is worked
- * on, as it is a chain of its own. A NaN is left to be seen among the exponentials. */
+/* What the exponentials of a row are made with, if the fast formula may hold for it: found while the row before is
+ * worked on, as it is a chain of its own. A NaN is left to be seen among the exponentials. */
 typedef struct {
     R(scale) scale;
     double c;

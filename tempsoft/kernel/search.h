@@ -127,7 +127,7 @@ typedef struct {
     double each;
 } R(sample);
 
-/* Of entries of the row at equal steps, each moved on by a part of it that has no pattern, those that are candidates. */
+/* Of entries of the row at equal steps, each moved on by a part of it without a pattern, those that are candidates. */
 static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scratch) * s) {
     intptr_t wanted = q->n / 64;
     wanted = wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted;
@@ -156,9 +156,9 @@ static intptr_t R(count_equal)(const R(sample) * sample, REAL x) {
     return n;
 }
 
-/* Pivots on both sides of where the target should be, by a sample; one alone at that place if `is_one` or where the sample
- * has it so often that it is the likely answer. What is below the place is better known from a sample than what is
- * above: there are more of them, and no few hold all. */
+/* Pivots on both sides of where the target should be, by a sample; one alone at that place if `is_one` or where the
+ * sample has it so often that it is the likely answer. What is below the place is better known from a sample than what
+ * is above: there are more of them, and no few hold all. */
 static void R(pivots_by_sample)(const R(search) * q, R(sample) * sample, int is_one, REAL *lower, REAL *upper,
                                 const R(scratch) * s) {
     const intptr_t n = sample->n;
@@ -197,8 +197,8 @@ static REAL R(middle)(REAL low, REAL high) {
     return low;
 }
 
-/* Pivots for the next pass, by the round it is; all candidates, if too little is known of them. `window` holds the first
- * of them where the last pass found more than there was room for: then many are likely to be equal. */
+/* Pivots for the next pass, by the round it is; all candidates, if too little is known of them. `window` holds the
+ * first of them where the last pass found more than there was room for: then many are likely to be equal. */
 static void R(choose_pivots)(const R(search) * q, int round, const REAL *window, intptr_t n_window, REAL *lower,
                              REAL *upper, const R(scratch) * s) {
     R(sample) sample;

@@ -1,9 +1,9 @@
-/* Short rows, a tile of them in lanes: transposed in registers, then every operation is on as many rows as a vector has
- * lanes. For REAL, by inclusion.
+/* Short rows, a tile of them in lanes: transposed in registers, then every operation is on as many rows as a vector
+ * has lanes. For REAL, by inclusion.
  *
- * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j of a
- * row takes. A tile with NaN, infinities at the head of a row, several temperatures or a row that needs more than the
- * first c is declined before anything is written, and its rows are taken one by one.
+ * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j
+ * of a row takes. A tile with NaN, infinities at the head of a row, several temperatures or a row that needs more than
+ * the first c is declined before anything is written, and its rows are taken one by one. /
  */
 
 typedef struct {
@@ -114,7 +114,7 @@ static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R
     return TILE;
 }
 
-/* Whether weights are such that no sum of a row and no share in it leaves the range of numbers: 0, or not far from 1. */
+/* Whether weights are such that no sum of a row and no share in it leaves the range: 0, or not far from 1. */
 static int R(short_weights_are_moderate)(const R(short_tile) * t) {
     const VR zero = V(set1)(0), least = V(set1)((REAL)MODERATE_WEIGHT), most = V(set1)((REAL)(1 / MODERATE_WEIGHT));
     VR at_least[2] = {V(set1)((REAL)INFINITY), V(set1)((REAL)INFINITY)}, largest[2] = {zero, zero};

@@ -1,7 +1,8 @@
-/* Columns by strips of whole lines, category by category: far apart in memory, the categories of a column may all have the
- * same few places in cache, so that what was fetched must be used before the next are. For REAL, by inclusion.
+/* Columns by strips of whole lines, category by category: far apart in memory, the categories of a column may all have
+ * the same few places in cache, so that what was fetched must be used before the next are. For REAL, by inclusion.
  *
- * Here a strip is brought together, for the functions of a tile; passing.h is for those that need no more than one look.
+ * Here a strip is brought together, for the functions of a tile; passing.h is for those that need no more than one
+ * look. /
  */
 
 #define LINES_AHEAD 16                                  /* categories, from those worked on to those fetched */
@@ -57,8 +58,8 @@ TS_INLINE void R(move)(const char *from, char *to, intptr_t bytes, int past_cach
         memcpy(to + whole, from + whole, (size_t)(bytes - whole));
 }
 
-/* Have the category come near that is LINES_AHEAD behind category i of the columns from `first` on: the first ones of the
- * next strip follow the last. */
+/* Have the category come near that is LINES_AHEAD behind category i of the columns from `first` on: the first ones of
+ * the next strip follow the last. */
 TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t i) {
     const intptr_t n = rows->n_categories;
     if (i + LINES_AHEAD < n)
@@ -71,8 +72,8 @@ TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t i
         fetch_far(from + (uintptr_t)at);
 }
 
-/* Category i of `width` columns from `first` on into the strip, the next categories being fetched meanwhile; zeros follow,
- * so that there are numbers in columns that are missing. */
+/* Category i of `width` columns from `first` on into the strip, the next categories being fetched meanwhile; zeros
+ * follow, so that there are numbers in columns that are missing. */
 TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, char *strip) {
     const char *from = rows->logits.data + first * rows->logits_step + i * rows->logits.stride;
     const intptr_t bytes = width * (intptr_t)sizeof(REAL);

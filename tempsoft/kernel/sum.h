@@ -2,9 +2,9 @@
  *
  * A group of 64 exponentials is four chunks of 16. For j = 0..15, float32: (e_j + e_{j+16}) + (e_{j+32} + e_{j+48})
  * goes to accumulator j, all in double; float64: the four go to accumulator j one by one, with the error of each
- * addition beside it. At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1, float32 first each even
- * one with the next: so they lie, as every second float is the easiest to widen. What is missing is +0. Adding the first
- * pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much.
+ * addition beside it. At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1, float32 first each
+ * even one with the next: so they lie, as every second float is the easiest to widen. What is missing is +0. Adding
+ * the first pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much. /
  */
 
 #define PARTS (16 / VD_LANES)     /* vectors of 16 doubles */
@@ -116,8 +116,8 @@ static inline double R(fold)(vd *sums) {
 #endif
 }
 
-/* The fold of accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane, of the first n of 16
- * if the others are 0. */
+/* The fold of accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane, of the first n of
+ * 16 if the others are 0. */
 TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
 #if TS_REAL == 32
     for (int j = 0; 2 * j < n; j++)

@@ -86,8 +86,8 @@ static void R(copy_past_cache)(const REAL *from, intptr_t n, REAL *to) {
     memcpy(to + i, from + i, (size_t)(n - i) * sizeof(REAL));
 }
 
-/* Write TILE rows from `tile`; what is not to go to its place at once goes by way of a buffer that holds them and a piece
- * more. */
+/* Write TILE rows from `tile`; what is not to go to its place at once goes by way of a buffer that holds them and a
+ * piece more. */
 static void R(turn_out)(const REAL *tile, const ts_rows *rows, intptr_t first, REAL *buffer) {
     const intptr_t n = rows->n_categories, size = sizeof(REAL);
     REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);

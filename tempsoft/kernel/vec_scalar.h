@@ -180,7 +180,7 @@ static inline v_mask v_mask_or(v_mask a, v_mask b) { return a | b; }
 static inline int v_mask_any(v_mask a) { return a; }
 
 /* Every second lane from the first (odd = 0) or the second on, positive, as double times 2^-896: a float's bits moved
- * up 29 places are a double's with another offset of the exponent, subnormals and 0 included. Of one lane, that lane. */
+ * up 29 places are a double's with another offset of the exponent, subnormals and 0 too. Of one lane, that lane. */
 static inline vd vf_widened(vf x, int odd) {
     (void)odd;
     return (double)x * 0x1p-896;
