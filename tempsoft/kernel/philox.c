@@ -29,7 +29,8 @@ static inline void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
 }
 
-static inline double uniform_of(uint64_t word) { return (double)(word >> 11) * 0x1p-53; }
+/* Signed, as most CPUs convert no others at once. */
+static inline double uniform_of(uint64_t word) { return (double)(int64_t)(word >> 11) * 0x1p-53; }
 
 /* One word of each of some columns: the draws of a single row. `word` is a constant where this is called, so that the
  * compiler leaves out what becomes of the other words, and what all columns have in common. */
@@ -58,6 +59,16 @@ static void uniforms_of_row(uint64_t seed, uint64_t row, uint64_t first_column, 
     }
 }
 
+/* One draw from each of many rows, from the first word of a counter on. */
+static void uniforms_of_column(uint64_t seed, uint64_t counter, uint64_t column, intptr_t n_counters, double *out) {
+    for (intptr_t i = 0; i < n_counters; i++) {
+        uint64_t words[4];
+        philox(counter + (uint64_t)i, seed, column, words);
+        for (int k = 0; k < 4; k++)
+            out[4 * i + k] = uniform_of(words[k]);
+    }
+}
+
 void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
                  double *out) {
     if (n_rows == 1) {
@@ -65,6 +76,12 @@ void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t fi
         return;
     }
     for (intptr_t i = 0; i < n_rows;) {
+        if (n_columns == 1 && (first_row + (uint64_t)i) % 4 == 0 && n_rows - i >= 4) {
+            const intptr_t n_counters = (n_rows - i) / 4;
+            uniforms_of_column(seed, (first_row + (uint64_t)i) / 4 + 1, first_column, n_counters, out + i);
+            i += 4 * n_counters;
+            continue;
+        }
         /* rows that share a counter, for every column: out is written in order */
         uint64_t row = first_row + (uint64_t)i, word = row % 4;
         intptr_t n_words = 4 - (intptr_t)word < n_rows - i ? 4 - (intptr_t)word : n_rows - i;

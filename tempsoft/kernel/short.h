@@ -131,16 +131,21 @@ static int R(short_weights_are_moderate)(const R(short_tile) * t) {
 }
 
 #define DRAWN_AT_ONCE (TILE / VD_LANES < 4 ? TILE / VD_LANES : 4) /* vectors: an addition waits for the one before */
+#define FEW_KEPT                                                                                                       \
+    32 /* categories whose cumulative sums stay in L1 beside the exponentials; those of more are made again */
 
-/* `choose` for as many rows as that: the cumulative sums are made again rather than kept. 0 if one has no weight. */
-TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, double *place) {
-    vd sum[DRAWN_AT_ONCE], count[DRAWN_AT_ONCE], target[DRAWN_AT_ONCE];
+/* `choose` for as many rows as that. 0 if one has no weight. */
+TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, int are_kept, const double *u, double *place) {
+    vd sum[DRAWN_AT_ONCE], count[DRAWN_AT_ONCE], target[DRAWN_AT_ONCE], kept[FEW_KEPT][DRAWN_AT_ONCE];
     v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
     for (int k = 0; k < DRAWN_AT_ONCE; k++)
         sum[k] = count[k] = vd_set1(0);
     for (intptr_t i = 0; i < n; i++)
-        for (int k = 0; k < DRAWN_AT_ONCE; k++)
+        for (int k = 0; k < DRAWN_AT_ONCE; k++) {
             sum[k] = vd_add(sum[k], R(wide)(e + i * TILE + k * VD_LANES));
+            if (are_kept)
+                kept[i][k] = sum[k];
+        }
     for (int k = 0; k < DRAWN_AT_ONCE; k++) {
         is_bad = v_mask_or(is_bad, vd_ge(vd_set1(0), sum[k]));
         is_bad = v_mask_or(is_bad, vd_not_le(sum[k], vd_set1(0x1.fffffffffffffp1023)));
@@ -149,9 +154,9 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, dou
     }
     if (v_mask_any(is_bad))
         return 0;
-    for (intptr_t i = 0; i < n; i++)
+    for (intptr_t i = 0; i + 1 < n; i++) /* the last is above every target */
         for (int k = 0; k < DRAWN_AT_ONCE; k++) {
-            sum[k] = vd_add(sum[k], R(wide)(e + i * TILE + k * VD_LANES));
+            sum[k] = are_kept ? kept[i][k] : vd_add(sum[k], R(wide)(e + i * TILE + k * VD_LANES));
             count[k] = vd_add(count[k], vd_where(vd_ge(target[k], sum[k]), vd_set1(1)));
         }
     for (int k = 0; k < DRAWN_AT_ONCE; k++)
@@ -161,12 +166,19 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, const double *u, dou
 
 /* The same for a tile, to its place. */
 static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first) {
-    double u[TILE], place[TILE];
-    for (int c = 0; c < TILE; c++)
-        u[c] = *(const double *)(rows->u.data + (first + c) * rows->u_step);
-    for (int c = 0; c < TILE; c += DRAWN_AT_ONCE * VD_LANES)
-        if (!R(choose_in_lanes)(e + c, rows->n_categories, u + c, place + c))
+    double apart[TILE], place[TILE];
+    const double *u = (const double *)(rows->u.data + first * rows->u_step);
+    if (rows->u_step != sizeof *u) { /* vectors of numbers just stored would wait for all that is before them */
+        for (int c = 0; c < TILE; c++)
+            apart[c] = *(const double *)((const char *)u + c * rows->u_step);
+        u = apart;
+    }
+    for (int c = 0; c < TILE; c += DRAWN_AT_ONCE * VD_LANES) {
+        const intptr_t n = rows->n_categories;
+        if (!(n <= FEW_KEPT ? R(choose_in_lanes)(e + c, n, 1, u + c, place + c)
+                            : R(choose_in_lanes)(e + c, n, 0, u + c, place + c)))
             return 0;
+    }
     for (int c = 0; c < TILE; c++)
         *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
     return 1;
