@@ -5,7 +5,7 @@
  * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo
  * of its factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the
  * row whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are
- * taken as in short.h. /
+ * taken as in short.h.
  */
 
 #if TS_REAL == 64 /* used by both */

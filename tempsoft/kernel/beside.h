@@ -1,5 +1,5 @@
 /* Exponentials over their sum, while the exponentials of what comes next are made: the one waits for memory and the
- * other for arithmetic. For REAL, by inclusion. /
+ * other for arithmetic. For REAL, by inclusion.
  */
 
 /* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a

@@ -3,7 +3,7 @@
  * axis=0 comes as it lies, without transposing. The same formula, order of additions and bits as a row by itself:
  * accumulator j of a column takes what accumulator j of a row takes. A tile with NaN, +inf, -inf at the head of a
  * column, several temperatures or one that needs the careful formula is declined before anything is written, and its
- * rows are taken one by one. /
+ * rows are taken one by one.
  */
 
 #define TILE_VECTORS (TILE / LANES)

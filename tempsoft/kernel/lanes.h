@@ -1,7 +1,7 @@
 /* Rows in lanes: every operation is on as many rows as a vector has lanes. For REAL, by inclusion.
  *
  * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j
- * of a row takes. /
+ * of a row takes.
  */
 
 /* c of LANES rows whose first groups have these maxima; where it is not one for the fast formula. */

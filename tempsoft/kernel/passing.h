@@ -3,7 +3,6 @@
  * c of a column comes from its first group, and exponentials are made of logits as they come. Those of softmax wait in
  * the scratch memory for their sums, to be divided while the next strip is read; log_softmax has its logits there. A
  * strip that needs more than the first c is declined before anything is written, and is brought together by strips.h.
- * /
  */
 
 #define LINES_AHEAD_TO_WRITE 2 /* categories, from those worked on to those fetched to be written */

@@ -3,7 +3,7 @@
  * A row of logits and a temperature reduce to one plan: the sums of its blocks and, for the functions that want it,
  * the largest logit. softmax, log_softmax, logsumexp and the draws all read the same plan. Filters are no part of it:
  * they cut the row first (source.h); the `cut` of a plan is that of equal shares. Plain C: no Python, no allocation,
- * no instruction set; a kernel is given its memory and leaves the floating-point status as it found it. /
+ * no instruction set; a kernel is given its memory and leaves the floating-point status as it found it.
  */
 #ifndef TEMPSOFT_PLAN_H
 #define TEMPSOFT_PLAN_H

@@ -4,7 +4,7 @@
  * The same formula, order of additions and bits as a row by itself, in another order of work: a row is divided by its
  * sum while the exponentials of the next are made, because the one waits for memory and the other for arithmetic; and
  * the logarithms of many sums are taken together, as each is a long chain. A row that is not for the fast formula, or
- * whose c is not that of its first group, goes to the function for any row. /
+ * whose c is not that of its first group, goes to the function for any row.
  */
 
 #define LOGS_TOGETHER 16

@@ -3,7 +3,7 @@
  *
  * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j
  * of a row takes. A tile with NaN, infinities at the head of a row, several temperatures or a row that needs more than
- * the first c is declined before anything is written, and its rows are taken one by one. /
+ * the first c is declined before anything is written, and its rows are taken one by one.
  */
 
 typedef struct {

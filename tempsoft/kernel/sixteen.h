@@ -1,7 +1,7 @@
 /* Rows of a few groups, 16 together: what there is one of for a row, c and the inverse of the sum, is found for 16
  * rows in lanes, as the chains to find them are longer than the rows. For REAL, by inclusion.
  *
- * The same bits as a row by itself. Sixteen of which one is not for the fast formula are taken one by one. /
+ * The same bits as a row by itself. Sixteen of which one is not for the fast formula are taken one by one.
  */
 
 /* The largest numbers of a row's first group, in lanes. */

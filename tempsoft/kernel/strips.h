@@ -2,7 +2,7 @@
  * the same few places in cache, so that what was fetched must be used before the next are. For REAL, by inclusion.
  *
  * Here a strip is brought together, for the functions of a tile; passing.h is for those that need no more than one
- * look. /
+ * look.
  */
 
 #define LINES_AHEAD 16                                  /* categories, from those worked on to those fetched */

@@ -4,7 +4,7 @@
  * goes to accumulator j, all in double; float64: the four go to accumulator j one by one, with the error of each
  * addition beside it. At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1, float32 first each
  * even one with the next: so they lie, as every second float is the easiest to widen. What is missing is +0. Adding
- * the first pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much. /
+ * the first pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much.
  */
 
 #define PARTS (16 / VD_LANES)     /* vectors of 16 doubles */
