@@ -76,13 +76,20 @@ static R(parts)
 
 /* Sort at most SAMPLE_MOST numbers by counting how many are larger than each, many at a time. */
 static void R(sort_descending)(REAL *x, intptr_t n) {
-    REAL sorted[SAMPLE_MOST], ranks[SAMPLE_MOST + LANES];
-    for (intptr_t i = 0; i < n; i += LANES) {
-        const VR v = V(load_up_to)(x + i, n - i, V(set1)(0)), one = V(set1)(1);
-        VR rank = V(set1)(0);
+    enum { AT_ONCE = 4 }; /* vectors: a count waits for the one before */
+    REAL sorted[SAMPLE_MOST], ranks[SAMPLE_MOST + AT_ONCE * LANES];
+    for (intptr_t i = 0; i < n; i += AT_ONCE * LANES) {
+        VR v[AT_ONCE], rank[AT_ONCE];
+        for (int k = 0; k < AT_ONCE; k++) {
+            const intptr_t at = i + k * LANES;
+            v[k] = at < n ? V(load_up_to)(x + at, n - at, V(set1)(0)) : V(set1)(0);
+            rank[k] = V(set1)(0);
+        }
         for (intptr_t j = 0; j < n; j++)
-            rank = V(add)(rank, V(where)(V(not_le)(V(set1)(x[j]), v), one));
-        V(store)(ranks + i, rank);
+            for (int k = 0; k < AT_ONCE; k++)
+                rank[k] = V(add_where)(rank[k], V(not_le)(V(set1)(x[j]), v[k]), V(set1)(1));
+        for (int k = 0; k < AT_ONCE; k++)
+            V(store)(ranks + i + k * LANES, rank[k]);
     }
     for (intptr_t i = 0; i < n; i++)
         sorted[i] = (REAL)NAN;

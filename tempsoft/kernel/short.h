@@ -157,7 +157,7 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, int are_kept, const 
     for (intptr_t i = 0; i + 1 < n; i++) /* the last is above every target */
         for (int k = 0; k < DRAWN_AT_ONCE; k++) {
             sum[k] = are_kept ? kept[i][k] : vd_add(sum[k], R(wide)(e + i * TILE + k * VD_LANES));
-            count[k] = vd_add(count[k], vd_where(vd_ge(target[k], sum[k]), vd_set1(1)));
+            count[k] = vd_add_where(count[k], vd_ge(target[k], sum[k]), vd_set1(1));
         }
     for (int k = 0; k < DRAWN_AT_ONCE; k++)
         vd_store(place + k * VD_LANES, count[k]);

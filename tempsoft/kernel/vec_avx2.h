@@ -194,6 +194,8 @@ static inline vd vd_power(vd x) {
 
 static inline vf vf_where(v_mask a, vf x) { return _mm256_and_ps(a, x); }
 static inline vd vd_where(v_mask a, vd x) { return _mm256_and_pd(_mm256_castps_pd(a), x); }
+static inline vf vf_add_where(vf x, v_mask a, vf y) { return _mm256_add_ps(x, vf_where(a, y)); }
+static inline vd vd_add_where(vd x, v_mask a, vd y) { return _mm256_add_pd(x, vd_where(a, y)); }
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
 static inline void vf_collect(float *p, vf x, v_mask a) {

@@ -193,6 +193,8 @@ static inline int vf_count(v_mask a) { return __builtin_popcount(a); }
 static inline int vd_count(v_mask a) { return __builtin_popcount(a); }
 static inline vf vf_where(v_mask a, vf x) { return _mm512_maskz_mov_ps(a, x); }
 static inline vd vd_where(v_mask a, vd x) { return _mm512_maskz_mov_pd((__mmask8)a, x); }
+static inline vf vf_add_where(vf x, v_mask a, vf y) { return _mm512_mask_add_ps(x, a, x, y); }
+static inline vd vd_add_where(vd x, v_mask a, vd y) { return _mm512_mask_add_pd(x, (__mmask8)a, x, y); }
 static inline void vf_collect(float *p, vf x, v_mask a) { vf_store(p, _mm512_maskz_compress_ps(a, x)); }
 static inline void vd_collect(double *p, vd x, v_mask a) { vd_store(p, _mm512_maskz_compress_pd((__mmask8)a, x)); }
 

@@ -159,9 +159,11 @@ static inline vd vd_power(vd x) {
     return (double)((bits + (1023ull << 52) - HALF_ROOT_BITS) >> 52) - 1023;
 }
 
-/* x in the lanes of a, 0 in the others; how many lanes. */
+/* x in the lanes of a, 0 in the others; x + y there, x in the others; how many lanes. */
 static inline vf vf_where(v_mask a, vf x) { return a ? x : 0; }
 static inline vd vd_where(v_mask a, vd x) { return a ? x : 0; }
+static inline vf vf_add_where(vf x, v_mask a, vf y) { return a ? x + y : x; }
+static inline vd vd_add_where(vd x, v_mask a, vd y) { return a ? x + y : x; }
 static inline int vf_count(v_mask a) { return a; }
 static inline int vd_count(v_mask a) { return a; }
 /* The lanes of x that are in a, one after another from p; what follows them, up to a vector, may be written too. */

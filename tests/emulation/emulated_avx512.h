@@ -81,6 +81,9 @@ typedef union {
     static inline emulated_512 _mm512_mask_blend_##suffix(unsigned k, emulated_512 a, emulated_512 b) {                \
         EACH(n, r.m[i] = k >> i & 1 ? b.m[i] : a.m[i]);                                                                \
     }                                                                                                                  \
+    static inline emulated_512 _mm512_mask_add_##suffix(emulated_512 c, unsigned k, emulated_512 a, emulated_512 b) {  \
+        EACH(n, r.m[i] = k >> i & 1 ? a.m[i] + b.m[i] : c.m[i]);                                                       \
+    }                                                                                                                  \
     static inline emulated_512 _mm512_add_##suffix(emulated_512 a, emulated_512 b) {                                   \
         EACH(n, r.m[i] = a.m[i] + b.m[i]);                                                                             \
     }                                                                                                                  \
