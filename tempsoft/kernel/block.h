@@ -47,7 +47,7 @@ typedef struct {
     REAL *other_row;  /* and another, or NULL, to make while the one before */
     R(waiting) * waiting;
     int past_cache;  /* whether results are written past the cache */
-    double *strip;   /* strips of columns, or NULL */
+    double *strip;   /* a strip of columns, or NULL */
     double *lists;   /* for chosen.h: entries in the order of their logits */
     uint64_t *taken; /* for draws without replacement: a bit an entry */
 } R(scratch);
@@ -88,7 +88,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
     s.other_row = s.row && ts_are_waiting(rows) ? s.row + n_blocks * TS_BLOCK : NULL;
     s.past_cache = rows->past_cache;
-    s.strip = ts_n_strips(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
+    s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
     s.waiting = s.other_row ? (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8) : NULL;
     if (s.waiting)
         *s.waiting = (R(waiting)){NULL, NULL, 0, 0, (REAL *)(s.waiting + 1)};

@@ -96,5 +96,5 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const size_t row = ts_has_row(which, rows) ? (size_t)ts_row_doubles(rows) : 0; /* softmax.h */
     const size_t tiles = (size_t)(ts_n_tiles(which, rows) * ts_tile_doubles(rows));
     const size_t strip = (size_t)rows->n_categories * TS_STRIP_BYTES / sizeof(double); /* strips.h */
-    return always + turned + tiles + row + (size_t)ts_n_strips(which, rows) * strip;
+    return always + turned + tiles + row + (ts_has_strip(which, rows) ? strip : 0);
 }

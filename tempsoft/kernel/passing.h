@@ -17,7 +17,7 @@ typedef struct {
     char *numbers; /* exponentials or logits */
     R(tile) tiles[STRIP_TILES];
     VR round_less_c[STRIP_VECTORS], lowest[STRIP_VECTORS];
-    intptr_t n_divided; /* blocks */
+    intptr_t n_divided; /* categories */
 } R(strip);
 
 /* A strip on its way to the results: of a block, as other blocks have other factors. */
@@ -69,11 +69,20 @@ TS_INLINE void R(divide_category)(const R(strip_division) * d, intptr_t i) {
 
 /* What is left of it. */
 static void R(divide_strip)(R(strip) * t) {
-    for (; t->n_divided < t->tiles[0].n_blocks; t->n_divided++) {
-        const R(strip_division) d = R(strip_division_of)(t, t->n_divided);
-        const intptr_t start = t->n_divided * TS_BLOCK, end = R(block_end)(&t->tiles[0], t->n_divided);
-        for (intptr_t i = 0; i < end - start; i++)
-            R(divide_category)(&d, i);
+    while (t->n_divided < t->rows->n_categories) {
+        const intptr_t b = t->n_divided / TS_BLOCK, end = R(block_end)(&t->tiles[0], b);
+        const R(strip_division) d = R(strip_division_of)(t, b);
+        for (; t->n_divided < end; t->n_divided++)
+            R(divide_category)(&d, t->n_divided - b * TS_BLOCK);
+    }
+}
+
+/* The first group into the scratch memory, where that of the strip before is divided. */
+TS_INLINE void R(first_group)(const R(strip) * t, intptr_t n, const R(strip_division) * before) {
+    for (intptr_t i = 0; i < n; i++) {
+        if (before)
+            R(divide_category)(before, i);
+        R(move_in)(t->rows, t->first, t->width, i, t->numbers);
     }
 }
 
@@ -131,14 +140,14 @@ TS_INLINE int R(strip_block)(R(strip) * t, intptr_t b, R(strip_way) way, const R
         const int is_here = i == 0, comes = !is_here && (way == R(LOGITS_KEPT) || t->width < STRIP);
         const char *from = rows->logits.data + t->first * rows->logits_step + i * rows->logits.stride;
         for (intptr_t k = 0; k < n; k++, from += rows->logits.stride) {
+            if (before && !is_here)
+                R(divide_category)(before, i - start + k);
             if (comes)
                 R(move_in)(rows, t->first, t->width, i + k, t->numbers);
             else if (!is_here)
                 R(fetch_category)(rows, t->first, i + k);
             R(exp_category)(t, is_here || comes ? strip + k * STRIP : (const REAL *)from, scale, &seen,
                             way == R(EXPONENTIALS_KEPT) ? NULL : max, e + k * STRIP);
-            if (before)
-                R(divide_category)(before, i - start + k);
         }
         for (int c = 0; c < STRIP / 16; c++)
             if (n == TS_GROUP)
@@ -159,31 +168,39 @@ TS_INLINE int R(strip_block)(R(strip) * t, intptr_t b, R(strip_way) way, const R
     return !R(exceeded)(&seen);
 }
 
-/* The sums of a strip from column i on; 0 if it is declined. */
-TS_INLINE int R(sum_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, R(strip_way) way, int at_strip,
+/* The sums of a strip from column i on; 0 if it is declined. Another's numbers may be in the same memory, and its tiles
+ * if it is the same number: they are divided as they make room. */
+TS_INLINE int R(sum_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, R(strip_way) way, int which,
                              R(strip) * before, R(scratch) * s) {
     t->rows = rows;
     t->first = i;
     t->width = R(strip_width)(rows, i);
     t->s = s;
-    t->numbers = (char *)s->strip + at_strip * rows->n_categories * TS_STRIP_BYTES;
+    t->numbers = (char *)s->strip;
     for (int at = 0; at < STRIP_TILES; at++) {
         const intptr_t first = at * TILE < t->width ? i + at * TILE : i, rest = i + t->width - first;
         const ts_vector x = {t->numbers + at * TS_TILE_BYTES, TS_STRIP_BYTES, PLAIN};
-        if (!R(set_tile)(&t->tiles[at], rows, first, rest < TILE ? rest : TILE, x, x, at_strip * STRIP_TILES + at, s) ||
+        if (!R(set_tile)(&t->tiles[at], rows, first, rest < TILE ? rest : TILE, x, x, which * STRIP_TILES + at, s) ||
             t->tiles[at].k.temperature != t->tiles[0].k.temperature)
             return 0;
     }
-    for (intptr_t k = 0; k < rows->n_categories && k < TS_GROUP; k++)
-        R(move_in)(rows, i, t->width, k, t->numbers);
+    const intptr_t n_first = rows->n_categories < TS_GROUP ? rows->n_categories : TS_GROUP;
+    if (before) {
+        const R(strip_division) d = R(strip_division_of)(before, 0);
+        R(first_group)(t, n_first, &d);
+        before->n_divided = n_first;
+    } else {
+        R(first_group)(t, n_first, NULL);
+    }
     R(scale) scale = R(scale_of)(&t->tiles[0].k, 0, 0);
     if (!R(strip_exponents)(t, &scale))
         return 0;
     for (intptr_t b = 0; b < t->tiles[0].n_blocks; b++) {
         int is_done;
         if (before) {
-            const R(strip_division) d = R(strip_division_of)(before, before->n_divided++);
+            const R(strip_division) d = R(strip_division_of)(before, b);
             is_done = R(strip_block)(t, b, way, &scale, &d);
+            before->n_divided = R(block_end)(&before->tiles[0], b);
         } else {
             is_done = R(strip_block)(t, b, way, &scale, NULL);
         }

@@ -182,22 +182,16 @@ static inline intptr_t ts_row_doubles(const ts_rows *rows) {
     return 2 * n_blocks * TS_BLOCK + 3 * n_blocks + 8;
 }
 
-/* Strips that a call has scratch memory for: rows are columns that lie side by side, of which two fit into cache, one
- * being divided while the next is read. */
-static inline intptr_t ts_n_strips(ts_function which, const ts_rows *rows) {
+/* Whether rows are columns that lie side by side, of which a strip fits into cache. */
+static inline int ts_has_strip(ts_function which, const ts_rows *rows) {
     const intptr_t size = rows->logits.type == TS_F64 ? 8 : 4;
-    const int are_columns =
-        which <= TS_LOGSUMEXP && !rows->top_k && rows->logits_step == size && rows->out_step == size;
-    if (!are_columns || rows->n_rows < TS_TILE_BYTES / size || rows->n_categories < 2 ||
-        rows->n_categories > TS_STRIP_MOST)
-        return 0;
-    return which == TS_SOFTMAX ? 2 : 1;
+    return which <= TS_LOGSUMEXP && !rows->top_k && rows->logits_step == size && rows->out_step == size &&
+           rows->n_rows >= TS_TILE_BYTES / size && rows->n_categories > 1 && rows->n_categories <= TS_STRIP_MOST;
 }
 
-/* Tiles that a call has scratch memory for. */
+/* Tiles that a call has scratch memory for: of a strip, and of softmax of that before it. */
 static inline intptr_t ts_n_tiles(ts_function which, const ts_rows *rows) {
-    const intptr_t n_strips = ts_n_strips(which, rows);
-    return n_strips ? n_strips * (TS_STRIP_BYTES / TS_TILE_BYTES) : 1;
+    return ts_has_strip(which, rows) ? (which == TS_SOFTMAX ? 2 : 1) * (TS_STRIP_BYTES / TS_TILE_BYTES) : 1;
 }
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */
