@@ -62,7 +62,8 @@ def run(
 
     # of the draws or categories of a row, the more numerous
     numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
-    largest = LARGE_SLICE if is_plain and extra is None else SLICE_SIZE
+    is_quick = is_plain and extra is None and _kernels.isa() != "scalar"
+    largest = LARGE_SLICE if is_quick else SLICE_SIZE
     for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest)
 
 

@@ -20,7 +20,8 @@ from typing import Any
 from . import _kernels, arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
-LARGE_SLICE = 1 << 21  # the same where nothing is copied
+SHARED_SLICE = 1 << 21  # the same where nothing is copied, and threads share: none has much more to do than another
+LARGE_SLICE = 1 << 23  # the same of one thread: columns begin anew in each slice
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 TILE = 128  # rows that the kernels may take together: a slice has whole tiles
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
@@ -130,6 +131,8 @@ def for_each_slice(
     size = n_rows * numbers_per_row
     if size < SMALLEST_SHARED:
         workers = 1
+    if workers > 1:
+        largest = min(largest, SHARED_SLICE)
     slice_size = min(largest, max(-(-size // workers), SMALLEST_SLICE))
     rows_per_slice = max(1, slice_size // numbers_per_row)
     rows_per_slice -= rows_per_slice % TILE if rows_per_slice > TILE else 0
