@@ -35,12 +35,31 @@ TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
 /* Numbers from p on before the first line of the cache that is theirs alone. */
 static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintptr_t)p % TS_LINE / sizeof(REAL)); }
 
-/* Exponentials that wait to be divided, of a block. */
+#define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
+
+/* A line of the cache in which one row ends and the next begins: it is written past the cache when it is whole and its
+ * numbers have settled, as a load across what was just stored would wait for all stores before it. */
+typedef struct {
+    REAL numbers[2 * LINE]; /* whole vectors are put there */
+    REAL *to;
+    intptr_t n; /* numbers from its beginning on */
+} R(seam);
+
+/* Write what there is of it. */
+static inline void R(close_seam)(R(seam) * seam) {
+    for (intptr_t i = 0; i < seam->n; i++)
+        seam->to[i] = seam->numbers[i];
+    seam->n = 0;
+}
+
+/* Exponentials that wait to be divided, of a block. Those of whole rows that follow each other past the cache have a
+ * seam. */
 typedef struct {
     const REAL *e;
     char *to;
     R(factor) factor;
     intptr_t head; /* numbers before the first line of the cache that is all theirs, if it is written past the cache */
+    R(seam) * seam;
 } R(undivided);
 
 TS_INLINE void R(divide_at)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache) {
@@ -64,6 +83,40 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
     }
 }
 
+/* n numbers of them, less than a line, to the seam from its number `place` on. */
+TS_INLINE void R(divide_into_seam)(const R(undivided) * d, intptr_t at, intptr_t n, intptr_t place) {
+    for (intptr_t i = 0; i < n; i += LANES)
+        V(store)(d->seam->numbers + place + i, R(probability)(V(load)(d->e + at + i), &d->factor, 0));
+}
+
+/* The numbers before the first line of the cache. */
+TS_INLINE void R(divide_head)(const R(undivided) * d, ts_type type) {
+    R(seam) *const seam = d->seam;
+    if (!seam || seam->n + d->head != LINE) {
+        R(divide_some)(d, 0, d->head, type);
+        return;
+    }
+    R(divide_into_seam)(d, 0, d->head, seam->n);
+    seam->n = LINE;
+}
+
+/* And those from `at` on to the end of n, past the cache. */
+TS_INLINE void R(divide_tail)(const R(undivided) * d, intptr_t at, intptr_t n) {
+    R(seam) *const seam = d->seam;
+    for (; at + LINE <= n; at += LINE)
+        for (intptr_t i = at; i < at + LINE; i += LANES)
+            R(divide_at)(d, i, PLAIN, 1);
+    if (!seam) {
+        R(divide_some)(d, at, n, PLAIN);
+        return;
+    }
+    for (intptr_t i = 0; seam->n == LINE && i < LINE; i += LANES)
+        V(stream)(seam->to + i, V(load)(seam->numbers + i));
+    seam->to = (REAL *)d->to + at;
+    seam->n = n - at;
+    R(divide_into_seam)(d, at, n - at, 0);
+}
+
 /* The exponentials of a row and what adds up to their sum, while `before` is divided unless that is NULL. */
 TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
                                 R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache) {
@@ -72,7 +125,7 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
     R(sum) sum = R(sum_zero)();
     intptr_t i = 0;
     if (head)
-        R(divide_some)(before, 0, head, type);
+        R(divide_head)(before, type);
     for (; i + TS_GROUP + head <= n; i += TS_GROUP) {
         for (intptr_t line = 0; line < TS_GROUP * size; line += TS_LINE) {
             fetch_ahead((uintptr_t)x + (uintptr_t)((i + AHEAD) * size + line));
@@ -95,12 +148,10 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
             R(divide_at)(before, i + head + k * LANES, type, past_cache);
     }
     intptr_t summed = i > behind ? i - behind : 0;
-    if (before) {
-        intptr_t at = i + head;
-        for (; past_cache && at + LANES <= n; at += LANES) /* lines not written whole are read first */
-            R(divide_at)(before, at, type, past_cache);
-        R(divide_some)(before, at, n, type);
-    }
+    if (before && past_cache)
+        R(divide_tail)(before, i + head, n);
+    else if (before)
+        R(divide_some)(before, i, n, type);
     if (i < n) {
         REAL buffer[2 * TS_GROUP];
         const ts_vector numbers = {(char *)x, size, type};
@@ -126,6 +177,6 @@ static int R(next_waiting)(const R(waiting) * row, R(undivided) * next) {
     if (row->next % TS_BLOCK && memcmp(factor, factor + 3, 3 * sizeof(REAL)) != 0)
         return 0;
     char *const to = row->to + row->next * (intptr_t)sizeof(REAL);
-    *next = (R(undivided)){row->e + row->next, to, {V(set1)(factor[0]), V(set1)(factor[1]), 0}, 0};
+    *next = (R(undivided)){row->e + row->next, to, {V(set1)(factor[0]), V(set1)(factor[1]), 0}, 0, NULL};
     return 1;
 }

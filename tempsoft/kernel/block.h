@@ -52,6 +52,8 @@ typedef struct {
     uint64_t *taken; /* for draws without replacement: a bit an entry */
 } R(scratch);
 
+#define SKEW (TS_SKEW * (intptr_t)(sizeof(double) / sizeof(REAL)))
+
 static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const ts_rows *rows) {
     const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
     const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
@@ -60,9 +62,9 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     memory += (TS_LINE - (uintptr_t)memory % TS_LINE) / sizeof *memory; /* no vector in two lines of the cache */
     s.k.temperature = NAN;                                              /* none yet; equal to nothing */
     s.block = (REAL *)memory;
-    s.weights = (REAL *)(memory + TS_BLOCK);
-    s.cumulative = memory + 2 * TS_BLOCK;
-    s.blocks.exponent = memory + 3 * TS_BLOCK;
+    s.weights = (REAL *)(memory + TS_BLOCK + TS_SKEW);
+    s.cumulative = memory + 2 * TS_BLOCK + TS_SKEW;
+    s.blocks.exponent = memory + 3 * TS_BLOCK + TS_SKEW;
     s.blocks.sum_hi = s.blocks.exponent + n_blocks;
     s.blocks.sum_lo = s.blocks.sum_hi + n_blocks;
     s.block_max = (REAL *)(s.blocks.sum_lo + n_blocks);
@@ -86,7 +88,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.is_ready = 0;
     double *const behind = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
-    s.other_row = s.row && ts_are_waiting(rows) ? s.row + n_blocks * TS_BLOCK : NULL;
+    s.other_row = s.row && ts_are_waiting(rows) ? s.row + n_blocks * TS_BLOCK + SKEW : NULL;
     s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
     s.waiting = s.other_row ? (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8) : NULL;

@@ -85,7 +85,7 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const size_t n_draws = which == TS_DRAW ? (size_t)rows->n_draws : 0;
     const size_t n_together = n_draws < TS_DRAWS ? n_draws : TS_DRAWS;
     /* block.h: three blocks, six numbers a block and the first of its draws; four numbers a draw */
-    const size_t always = TS_LINE / sizeof(double) + 3 * TS_BLOCK + 66 + 7 * n_blocks + 4 * n_together;
+    const size_t always = TS_LINE / sizeof(double) + 3 * TS_BLOCK + TS_SKEW + 66 + 7 * n_blocks + 4 * n_together;
     /* chosen.h: two lists of number and index; draw_row.h: a bit an entry */
     const size_t lists = which == TS_BEST ? 4 * (size_t)rows->n_draws : which == TS_DRAW ? n_blocks * TS_BLOCK / 64 : 0;
     if (rows->top_k || which == TS_BEST) /* block.h, for filters */

@@ -43,13 +43,15 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     ts_knobs knobs = no_filters(NAN);
-    R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0};
+    R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0, NULL};
+    R(seam) seam = {.n = 0};
+    const int is_whole = past_cache && rows->out_step == n * (intptr_t)sizeof(REAL);
     R(beginning) next = R(begin)(rows, first, type, s);
     int is_waiting = 0;
     for (intptr_t i = first; i < rows->n_rows; i++) {
         const char *x = rows->logits.data + rows->logits_step * i;
-        REAL *const e = i & 1 ? s->block : s->weights;
         const R(beginning) this = next;
+        REAL *const e = i & 1 ? s->block : s->weights;
         R(seen) seen = R(nothing_seen)();
         int is_fast = this.is_fast;
         dd sum;
@@ -66,12 +68,14 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
         out.data = rows->out.data + rows->out_step * i;
         if (is_fast) {
             const intptr_t head = R(before_line)((REAL *)out.data);
-            waiting = (R(undivided)){e, out.data, R(factor_of_one_block)(sum), head < n ? head : n};
+            waiting = (R(undivided)){e, out.data, R(factor_of_one_block)(sum), head < n ? head : n,
+                                     is_whole ? &seam : NULL};
             is_waiting = 1;
             continue;
         }
         if (is_waiting)
             R(divide_some)(&waiting, 0, n, type);
+        R(close_seam)(&seam);
         is_waiting = 0;
         row.numbers.data = (char *)x;
         knobs.temperature = temperature_of(rows, i);
@@ -79,6 +83,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     }
     if (is_waiting)
         R(divide_some)(&waiting, 0, n, type);
+    R(close_seam)(&seam);
 }
 
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {

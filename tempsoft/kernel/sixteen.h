@@ -23,8 +23,6 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     return max[0];
 }
 
-#define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
-
 /* Results on their way past the cache: rows that follow each other are put down here, as their ends are not those of
  * lines, and whole lines go on. */
 typedef struct {
@@ -76,7 +74,8 @@ static inline R(undivided) R(row_of_sixteen)(const R(sixteen) * t, int i, const 
     return (R(undivided)){t->e + i * t->n_padded,
                           lines ? (char *)(lines->numbers + lines->end) : to,
                           {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0},
-                          0};
+                          0,
+                          NULL};
 }
 
 static inline void R(put_down)(R(lines) * lines, intptr_t n) {
@@ -163,7 +162,7 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int pa
         R(lines_from)(lines, (REAL *)rows->out.data);
     for (int i = 0; i < 2; i++) {
         tiles[i].n_padded = n_padded;
-        tiles[i].e = s->turned + i * 16 * n_padded;
+        tiles[i].e = s->turned + i * (16 * n_padded + SKEW);
     }
     for (; first + 16 <= rows->n_rows; first += 16) {
         R(sixteen) *const this = &tiles[at], *const before = &tiles[!at];
