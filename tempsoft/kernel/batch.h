@@ -92,7 +92,7 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
             out.data = rows->out.data + rows->out_step * i;
             ways.of_row(&row, rows->n_categories, &knobs, &out, &s);
         }
-    R(divide_waiting)(&s);
+    R(end_waiting)(&s);
     if (rows->past_cache)
         v_fence();
     end_call(status);

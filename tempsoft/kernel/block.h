@@ -12,13 +12,16 @@ typedef struct {
 } sorted_draw;
 #endif
 
-/* A row whose exponentials are made and wait to be divided, while those of the next are made. */
+/* A row whose exponentials are made and wait to be divided, while those of the next take their place. */
 typedef struct {
-    const REAL *e;
     char *to;
     intptr_t n, next;    /* categories, 0 if no row waits; the first that was not divided */
-    const REAL *factors; /* of each block: hi, lo and the step down */
+    intptr_t head, tail; /* categories before the first line of the cache; the first after the last line */
+    R(seam) seam;
+    REAL *factors; /* of each block: hi, lo and the step down */
 } R(waiting);
+
+_Static_assert(sizeof(R(waiting)) <= TS_WAITING_DOUBLES * sizeof(double), "see ts_row_doubles");
 
 /* Scratch memory of a call, carved from one piece; ts_scratch_doubles says how much. */
 typedef struct {
@@ -44,12 +47,11 @@ typedef struct {
     ts_plan ready;    /* the plan of that row after the cut, */
     int is_ready;     /* if it was made */
     REAL *row;        /* a row of exponentials, or NULL */
-    REAL *other_row;  /* and another, or NULL, to make while the one before */
-    R(waiting) * waiting;
-    int past_cache;  /* whether results are written past the cache */
-    double *strip;   /* a strip of columns, or NULL */
-    double *lists;   /* for chosen.h: entries in the order of their logits */
-    uint64_t *taken; /* for draws without replacement: a bit an entry */
+    R(waiting) * waiting; /* what is known of those that wait there, or NULL if none do */
+    int past_cache;       /* whether results are written past the cache */
+    double *strip;        /* a strip of columns, or NULL */
+    double *lists;        /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken;      /* for draws without replacement: a bit an entry */
 } R(scratch);
 
 #define SKEW (TS_SKEW * (intptr_t)(sizeof(double) / sizeof(REAL)))
@@ -88,18 +90,18 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.is_ready = 0;
     double *const behind = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     s.row = ts_has_row(which, rows) ? (REAL *)behind : NULL;
-    s.other_row = s.row && ts_are_waiting(rows) ? s.row + n_blocks * TS_BLOCK + SKEW : NULL;
     s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? behind + (s.row ? ts_row_doubles(rows) : 0) : NULL;
-    s.waiting = s.other_row ? (R(waiting) *)(behind + ts_row_doubles(rows) - 3 * n_blocks - 8) : NULL;
+    s.waiting = s.row && ts_are_waiting(rows) ? (R(waiting) *)(s.row + n_blocks * TS_BLOCK) : NULL;
     if (s.waiting)
-        *s.waiting = (R(waiting)){NULL, NULL, 0, 0, (REAL *)(s.waiting + 1)};
+        *s.waiting = (R(waiting)){.n = 0, .seam = {.n = 0}, .factors = (REAL *)(s.waiting + 1)};
     return s;
 }
 
 #if TS_REAL == 64
-#define AHEAD 2048         /* numbers, from those worked on to those fetched, */
-#define AHEAD_TO_WRITE 256 /* and to those fetched to be written */
+#define AHEAD 2048          /* numbers, from those worked on to those fetched, */
+#define AHEAD_TO_WRITE 256  /* to those fetched to be written */
+#define AHEAD_TO_DIVIDE 256 /* and to those that wait in L2 */
 
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
  * address is allowed. */

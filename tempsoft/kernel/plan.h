@@ -21,7 +21,7 @@
 #define TS_LONGEST 262144   /* categories of a row whose exponentials stay in cache, at most */
 #define TS_WAITING 524288   /* bytes of a row whose exponentials stay in cache beside those of the next, at most */
 #define TS_LINE 64          /* bytes in a line of the cache */
-#define TS_SKEW 256        /* doubles between buffers of which one is read and one written: half of 4096 bytes */
+#define TS_SKEW 256         /* doubles between buffers of which one is read and one written: half of 4096 bytes */
 #define TS_STRIP_BYTES 256  /* columns side by side in a strip */
 #define TS_STRIP_MOST 2048  /* categories of columns of which two strips stay in cache, at most */
 #define TS_RUN 16           /* categories a run of a group, whose sums wait for one another */
@@ -160,7 +160,9 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
 /* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, strips.h two times TS_GROUP x
  * TS_STRIP_BYTES and sixteen.h two times 16 rows of doubles; of the latter adjacent.h has TS_GROUP x TS_TILE_BYTES,
  * TS_TILES_BYTES and a vector for each of TS_GROUP categories. */
-static inline intptr_t ts_together_doubles(const ts_rows *rows) { return rows->n_rows < 16 ? 0 : 2 * 16 * TS_SIXTEEN + TS_SKEW; }
+static inline intptr_t ts_together_doubles(const ts_rows *rows) {
+    return rows->n_rows < 16 ? 0 : 2 * 16 * TS_SIXTEEN + TS_SKEW;
+}
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that
  * stay in cache take as much of it, and may as well be made in their place. */
@@ -177,10 +179,12 @@ static inline int ts_has_row(ts_function which, const ts_rows *rows) {
            (rows->past_cache || ts_are_waiting(rows));
 }
 
-/* Doubles for two such rows, what divides the one that waits and a few words about it. */
+#define TS_WAITING_DOUBLES 32
+
+/* Doubles for such a row, what divides it and a few words about it. */
 static inline intptr_t ts_row_doubles(const ts_rows *rows) {
     const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
-    return 2 * n_blocks * TS_BLOCK + TS_SKEW + 3 * n_blocks + 8;
+    return n_blocks * TS_BLOCK / (rows->logits.type == TS_F64 ? 1 : 2) + 3 * n_blocks + TS_WAITING_DOUBLES;
 }
 
 /* Whether rows are columns that lie side by side, of which a strip fits into cache. */

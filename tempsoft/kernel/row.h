@@ -47,19 +47,20 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
                             intptr_t start, const R(scratch) * s, double *max, int *exceeds) {
     R(undivided) before;
     const int is_whole = rest.groups == ALL_GROUPS && rest.least == (REAL)-INFINITY;
-    if (s->other_row && keep && n == TS_BLOCK && is_whole && !max && plan->formula == TS_FAST &&
-        R(next_waiting)(s->waiting, &before)) {
+    if (keep && keep == s->row && is_whole && !max && plan->formula == TS_FAST &&
+        R(next_waiting)(start, start + n, s, &before)) {
         const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
         R(seen) seen = R(nothing_seen)();
-        s->waiting->next += TS_BLOCK;
         const char *const from = (const char *)x;
         REAL *const e = keep + start;
-        const dd sum = s->past_cache ? R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 1)
-                                     : R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 0);
+        const dd sum = s->past_cache ? R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 1, 1)
+                                     : R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 0, 1);
         *exceeds = R(exceeded)(&seen);
         return sum;
     }
-    if (keep && n == TS_BLOCK)
+    if (keep && keep == s->row)
+        R(make_room)(start + n, s);
+    if (keep && (n == TS_BLOCK || keep == s->row)) /* there is room for a whole group */
         return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, exceeds);
     const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, exceeds);
     if (keep && keep != s->weights)

@@ -43,9 +43,9 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     ts_knobs knobs = no_filters(NAN);
-    R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0, NULL};
-    R(seam) seam = {.n = 0};
-    const int is_whole = past_cache && rows->out_step == n * (intptr_t)sizeof(REAL);
+    R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0, 0, 0};
+    R(seam) line, *const seam = past_cache ? &line : NULL;
+    line.n = 0;
     R(beginning) next = R(begin)(rows, first, type, s);
     int is_waiting = 0;
     for (intptr_t i = first; i < rows->n_rows; i++) {
@@ -58,32 +58,33 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
         if (i + 1 < rows->n_rows)
             next = R(begin)(rows, i + 1, type, s);
         if (is_fast) {
-            if (is_waiting)
-                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, &waiting, past_cache);
-            else
-                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, NULL, past_cache);
+            if (is_waiting) {
+                if (past_cache)
+                    R(divide_head)(&waiting, seam);
+                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, &waiting, past_cache, 0);
+                R(divide_tail)(&waiting, type, seam);
+            } else {
+                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, NULL, past_cache, 0);
+            }
             is_waiting = 0;
             is_fast = !R(exceeded)(&seen);
         }
         out.data = rows->out.data + rows->out_step * i;
         if (is_fast) {
-            const intptr_t head = R(before_line)((REAL *)out.data);
-            waiting = (R(undivided)){e, out.data, R(factor_of_one_block)(sum), head < n ? head : n,
-                                     is_whole ? &seam : NULL};
+            waiting = R(undivided_of)(e, out.data, R(factor_of_one_block)(sum), n, past_cache);
             is_waiting = 1;
             continue;
         }
         if (is_waiting)
-            R(divide_some)(&waiting, 0, n, type);
-        R(close_seam)(&seam);
+            R(divide_all)(&waiting, type, seam);
         is_waiting = 0;
         row.numbers.data = (char *)x;
         knobs.temperature = temperature_of(rows, i);
         R(softmax_row)(&row, n, &knobs, &out, s);
     }
     if (is_waiting)
-        R(divide_some)(&waiting, 0, n, type);
-    R(close_seam)(&seam);
+        R(divide_all)(&waiting, type, seam);
+    R(write_seam)(&line);
 }
 
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
@@ -122,7 +123,8 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
         is_fast[i] = this.is_fast;
         if (is_fast[i]) {
             const char *x = rows->logits.data + rows->logits_step * (first + i);
-            sum = R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &this.scale, &seen, s->weights, NULL, 0);
+            sum =
+                R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &this.scale, &seen, s->weights, NULL, 0, 0);
             is_fast[i] = !R(exceeded)(&seen);
         }
         plans->max[i] = V(largest)(seen.x);

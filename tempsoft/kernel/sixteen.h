@@ -23,43 +23,6 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     return max[0];
 }
 
-/* Results on their way past the cache: rows that follow each other are put down here, as their ends are not those of
- * lines, and whole lines go on. */
-typedef struct {
-    REAL numbers[LINE + TS_SIXTEEN + LANES]; /* as in memory from `to` on, which is a line */
-    REAL *to;
-    intptr_t start, end; /* of those that are here */
-} R(lines);
-
-static inline void R(lines_from)(R(lines) * l, REAL *to) {
-    l->start = l->end = (intptr_t)((uintptr_t)to % TS_LINE / sizeof(REAL));
-    l->to = to - l->start;
-}
-
-/* Write what is not a whole line, or those numbers of one that were not written before. */
-static inline void R(write_some)(R(lines) * l, intptr_t end) {
-    for (; l->start < end; l->start++)
-        l->to[l->start] = l->numbers[l->start];
-}
-
-static inline void R(write_lines)(R(lines) * l) {
-    intptr_t at = 0;
-    if (l->start > 0 && l->end >= LINE) {
-        R(write_some)(l, LINE);
-        at = LINE;
-    }
-    for (; l->start == at && at + LINE <= l->end; l->start = at += LINE)
-        for (intptr_t i = at; i < at + LINE; i += LANES)
-            V(stream)(l->to + i, V(load)(l->numbers + i));
-    if (at == 0)
-        return;
-    for (intptr_t i = 0; i < LINE; i += LANES) /* those that are left are fewer */
-        V(store)(l->numbers + i, V(load)(l->numbers + at + i));
-    l->to += at;
-    l->end -= at;
-    l->start = 0;
-}
-
 /* Sixteen rows whose exponentials wait to be divided. */
 typedef struct {
     intptr_t first, n_padded; /* the first row; numbers from row to row of */
@@ -68,19 +31,11 @@ typedef struct {
     REAL hi[16], lo[16];               /* and their factors */
 } R(sixteen);
 
-/* Row i of them, to be divided into `lines` unless that is NULL. */
-static inline R(undivided) R(row_of_sixteen)(const R(sixteen) * t, int i, const ts_rows *rows, R(lines) * lines) {
+/* Row i of them. */
+static inline R(undivided) R(row_of_sixteen)(const R(sixteen) * t, int i, const ts_rows *rows, int past_cache) {
+    const R(factor) factor = {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0};
     char *const to = rows->out.data + (t->first + i) * rows->out_step;
-    return (R(undivided)){t->e + i * t->n_padded,
-                          lines ? (char *)(lines->numbers + lines->end) : to,
-                          {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0},
-                          0,
-                          NULL};
-}
-
-static inline void R(put_down)(R(lines) * lines, intptr_t n) {
-    lines->end += n;
-    R(write_lines)(lines);
+    return R(undivided_of)(t->e + i * t->n_padded, to, factor, rows->n_categories, past_cache);
 }
 
 /* c of sixteen rows; 0 if they are declined. */
@@ -106,7 +61,7 @@ TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type
 
 /* Their exponentials and factors, while those before are divided unless there are none; 0 if they are declined. */
 TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k,
-                              const R(sixteen) * before, R(lines) * lines) {
+                              const R(sixteen) * before, int past_cache, R(seam) * seam) {
     R(scale) scale = R(scale_of)(k, 0, 0);
     R(seen) seen = R(nothing_seen)();
     R(sum) sums[16];
@@ -116,12 +71,13 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
         scale.round_less_c = V(set1)(t->round_less_c[i]);
         scale.lowest = V(set1)(t->lowest[i]);
         if (before) {
-            const R(undivided) row = R(row_of_sixteen)(before, i, rows, lines);
-            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, &row, 0);
-            if (lines)
-                R(put_down)(lines, rows->n_categories);
+            const R(undivided) row = R(row_of_sixteen)(before, i, rows, past_cache);
+            if (past_cache)
+                R(divide_head)(&row, seam);
+            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, &row, past_cache, 0);
+            R(divide_tail)(&row, type, seam);
         } else {
-            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, NULL, 0);
+            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, NULL, 0, 0);
         }
     }
     const R(sum) total = R(sum_of_sixteen)(sums);
@@ -131,16 +87,12 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
     return !R(exceeded)(&seen);
 }
 
-/* Divide them, and leave nothing in `lines`. */
-TS_INLINE void R(divide_sixteen)(const R(sixteen) * t, const ts_rows *rows, ts_type type, R(lines) * lines) {
+/* Divide them. */
+TS_INLINE void R(divide_sixteen)(const R(sixteen) * t, const ts_rows *rows, ts_type type, R(seam) * seam) {
     for (int i = 0; i < 16; i++) {
-        const R(undivided) row = R(row_of_sixteen)(t, i, rows, lines);
-        R(divide_some)(&row, 0, rows->n_categories, type);
-        if (lines)
-            R(put_down)(lines, rows->n_categories);
+        const R(undivided) row = R(row_of_sixteen)(t, i, rows, seam != NULL);
+        R(divide_all)(&row, type, seam);
     }
-    if (lines)
-        R(write_some)(lines, lines->end);
 }
 
 /* softmax of rows by sixteens, past the cache if they follow each other; how many were taken. */
@@ -154,12 +106,11 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int pa
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     const ts_knobs knobs = no_filters(k.temperature);
-    R(lines) staged, *const lines = past_cache ? &staged : NULL;
+    R(seam) line, *const seam = past_cache ? &line : NULL;
     R(sixteen) tiles[2];
     int at = 0, is_waiting = 0;
     intptr_t first = 0;
-    if (lines)
-        R(lines_from)(lines, (REAL *)rows->out.data);
+    line.n = 0;
     for (int i = 0; i < 2; i++) {
         tiles[i].n_padded = n_padded;
         tiles[i].e = s->turned + i * (16 * n_padded + SKEW);
@@ -169,12 +120,10 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int pa
         this->first = first;
         int are_fast = R(begin_sixteen)(this, rows, type, &k);
         if (are_fast && is_waiting) {
-            are_fast = R(make_sixteen)(this, rows, type, &k, before, lines);
+            are_fast = R(make_sixteen)(this, rows, type, &k, before, past_cache, seam);
             is_waiting = 0;
         } else if (are_fast) {
-            are_fast = R(make_sixteen)(this, rows, type, &k, NULL, NULL);
-            if (lines)
-                R(lines_from)(lines, (REAL *)(rows->out.data + first * rows->out_step));
+            are_fast = R(make_sixteen)(this, rows, type, &k, NULL, past_cache, seam);
         }
         if (are_fast) {
             is_waiting = 1;
@@ -182,9 +131,7 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int pa
             continue;
         }
         if (is_waiting)
-            R(divide_sixteen)(before, rows, type, lines);
-        else if (lines)
-            R(write_some)(lines, lines->end);
+            R(divide_sixteen)(before, rows, type, seam);
         is_waiting = 0;
         for (intptr_t i = first; i < first + 16; i++) {
             row.numbers.data = rows->logits.data + i * rows->logits_step;
@@ -193,6 +140,7 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int pa
         }
     }
     if (is_waiting)
-        R(divide_sixteen)(&tiles[!at], rows, type, lines);
+        R(divide_sixteen)(&tiles[!at], rows, type, seam);
+    R(write_seam)(&line);
     return first;
 }

@@ -20,34 +20,6 @@ static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b) {
     return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
 }
 
-TS_INLINE void R(scale_block_by)(const REAL *e, intptr_t n, const R(factor) * f, int two_steps, REAL *out) {
-    intptr_t i = 0;
-    for (; i + 4 * LANES <= n; i += 4 * LANES)
-        for (int k = 0; k < 4; k++)
-            V(store)(out + i + k * LANES, R(probability)(V(load)(e + i + k * LANES), f, two_steps));
-    for (; i < n; i += LANES) {
-        VR last = V(load_up_to)(e + i, n - i, V(set1)(0));
-        V(store_up_to)(out + i, n - i, R(probability)(last, f, two_steps));
-    }
-}
-
-static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
-    if (f.two_steps)
-        R(scale_block_by)(e, n, &f, 1, out);
-    else
-        R(scale_block_by)(e, n, &f, 0, out);
-}
-
-/* The same past the cache: whole lines, which what is read next need not make room for. */
-static void R(scale_past_cache)(const REAL *e, intptr_t n, const R(factor) * f, REAL *out) {
-    const intptr_t head = R(before_line)(out) < n ? R(before_line)(out) : n;
-    R(scale_block_by)(e, head, f, f->two_steps, out);
-    intptr_t i = head;
-    for (; i + LANES <= n; i += LANES)
-        V(stream)(out + i, R(probability)(V(load)(e + i), f, f->two_steps));
-    R(scale_block_by)(e + i, n - i, f, f->two_steps, out + i);
-}
-
 /* The exponentials of a block that were not kept, made again with the same bits. */
 static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b, const R(scratch) * s) {
     const intptr_t length = block_length(plan, b);
@@ -82,42 +54,6 @@ static inline int R(softmax_one_block)(const R(source) * row, intptr_t n, double
     return 1;
 }
 
-/* Divide the row that waits from where it was left to `end`. */
-static void R(divide_waiting_to)(intptr_t end, const R(scratch) * s) {
-    R(waiting) *const row = s->waiting;
-    const ts_vector out = {row->to, sizeof(REAL), PLAIN};
-    while (row->next < end) {
-        const intptr_t start = row->next, b = start / TS_BLOCK;
-        const intptr_t stop = (b + 1) * TS_BLOCK < end ? (b + 1) * TS_BLOCK : end;
-        const REAL *f = row->factors + 3 * b;
-        const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
-        if (f[0] == 0)
-            R(fill)(&out, start, stop, 0, s->weights);
-        else if (s->past_cache)
-            R(scale_past_cache)(row->e + start, stop - start, &factor, (REAL *)row->to + start);
-        else
-            R(scale_block)(row->e + start, stop - start, factor, (REAL *)row->to + start);
-        row->next = stop;
-    }
-}
-
-/* All that is left of it. */
-static void R(divide_waiting)(const R(scratch) * s) {
-    if (s->other_row)
-        R(divide_waiting_to)(s->waiting->n, s);
-}
-
-/* Have a row wait, whose exponentials are in s->row. */
-static void R(let_wait)(const ts_plan *plan, const ts_vector *out, R(scratch) * s) {
-    REAL *const e = s->row, *const factors = (REAL *)(s->waiting + 1);
-    for (intptr_t b = 0; b < plan->n_blocks; b++)
-        R(split_factor)(plan, b, factors + 3 * b);
-    *s->waiting = (R(waiting)){e, out->data, plan->n_categories, 0, factors};
-    R(divide_waiting_to)(R(before_line)((REAL *)out->data), s);
-    s->row = s->other_row;
-    s->other_row = e;
-}
-
 static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
     if (R(softmax_one_block)(row, n, knobs->temperature, out, s))
@@ -141,8 +77,10 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         R(fill_uniform)(&plan, row, out, (REAL)(1.0 / (double)plan.n_kept), 0, s);
         return;
     }
-    if (has_row && s->other_row) {
-        R(let_wait)(&plan, out, s);
+    if (has_row && s->waiting) {
+        for (intptr_t b = 0; b < plan.n_blocks; b++)
+            R(split_factor)(&plan, b, s->waiting->factors + 3 * b);
+        R(begin_waiting)((REAL *)out->data, n, s);
         return;
     }
     for (intptr_t b = 0; b < plan.n_blocks; b++) {

@@ -1,0 +1,24 @@
+/* Whole lines of the cache: what goes past the cache does so in these. For REAL, by inclusion. */
+
+/* Numbers from p on before the first line of the cache that is theirs alone. */
+static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintptr_t)p % TS_LINE / sizeof(REAL)); }
+
+#define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
+
+/* A line of the cache in which one row ends and the next begins. It goes past the cache when it is whole and its numbers
+ * have settled: a part of a line would be waited for, and so would a load across what was just stored. */
+typedef struct {
+    REAL numbers[2 * LINE]; /* whole vectors are put there */
+    REAL *to;
+    intptr_t n; /* numbers from its beginning on */
+} R(seam);
+
+static inline void R(write_seam)(R(seam) * seam) {
+    if (seam->n == LINE)
+        for (intptr_t i = 0; i < LINE; i += LANES)
+            V(stream)(seam->to + i, V(load)(seam->numbers + i));
+    else
+        for (intptr_t i = 0; i < seam->n; i++)
+            seam->to[i] = seam->numbers[i];
+    seam->n = 0;
+}
