@@ -1,47 +1,30 @@
-/* Short rows that are adjacent, as in a contiguous array, several tiles together: exponentials and what is divided are
- * taken as they lie, in whole vectors; only for the sums is there a row in each lane. For REAL, by inclusion.
+/* Short rows that are adjacent, as in a contiguous array, many together: exponentials and what is divided are taken as
+ * they lie, in whole vectors; for the sums of the shortest there is a row in each lane. For REAL, by inclusion.
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
  * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo
  * of its factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the
  * row whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are
- * taken as in short.h.
+ * taken as in short.h or sixteen.h.
  */
 
-#if TS_REAL == 64 /* used by both */
-_Static_assert(TS_TILE_BYTES *TS_GROUP + TS_TILES_BYTES + TS_GROUP * 64 + 3 * TS_LINE <= 2 * 16 * TS_SIXTEEN * 8,
-               "see ts_together_doubles");
-#endif
+#define LONGEST_PAUSE 127               /* tiles, at most, until rows are tried again after a c did not do for all */
+#define ADJACENT_MOST (TS_TILES * TILE) /* rows of a tile */
 
-#define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
-
-/* Adjacent rows, and in scratch memory: their exponentials, and which row each number of LANES rows is of. */
 typedef struct {
-    const REAL *x;
-    REAL *e;
-    BITS *row_of;
+    const char *x;
+    REAL *e; /* in scratch memory */
     intptr_t n, n_rows;
 } R(adjacent);
 
-/* From row `first` on; n_rows is 0 if there are none such. */
-static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n = rows->n_categories, bytes = n * (intptr_t)sizeof(REAL);
-    const intptr_t most = TS_TILES_BYTES / (TILE * bytes), left = (rows->n_rows - first) / TILE;
-    const intptr_t n_tiles = most < TS_TILES ? most : TS_TILES;
-    const int are_adjacent = rows->logits_step == bytes && rows->temperature_step == 0 && n <= TS_GROUP;
-    char *const memory = (char *)(s->turned + TS_GROUP * TILE), *const line = memory + -(uintptr_t)memory % TS_LINE;
-    return (R(adjacent)){(const REAL *)(rows->logits.data + first * rows->logits_step), (REAL *)line,
-                         (BITS *)(line + TS_TILES_BYTES + TS_LINE), n,
-                         are_adjacent ? TILE * (left < n_tiles ? left : n_tiles) : 0};
-}
-
-/* Exponentials of a c for all; 0 if it cannot be, or if not all are above 2^(UNDERFLOW / 2) and they are to be. */
-TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, int are_all) {
+/* A c for all of them, from the largest; NaN if it cannot be, or if not all exponentials are above 2^(UNDERFLOW / 2) and
+ * they are to be. */
+TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all) {
     const intptr_t length = f->n * f->n_rows;
-    VR max[2] = {V(load)(f->x), V(load)(f->x + LANES)}, min[2] = {max[0], max[1]};
-    for (intptr_t i = 2 * LANES; i < length; i += 2 * LANES)
+    VR max[2] = {R(load_typed)(f->x, 0, type), R(load_typed)(f->x, length - LANES, type)}, min[2] = {max[0], max[1]};
+    for (intptr_t i = LANES; i + 2 * LANES <= length; i += 2 * LANES)
         for (int j = 0; j < 2; j++) {
-            const VR x = V(load)(f->x + i + j * LANES);
+            const VR x = R(load_typed)(f->x, i + j * LANES, type);
             max[j] = V(max)(x, max[j]);
             if (are_all)
                 min[j] = V(min)(x, min[j]);
@@ -49,13 +32,36 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, int are
     const double highest = R(exponent_of)((double)V(largest)(V(max)(max[0], max[1])), k);
     const double c = highest - (HEADROOM - 1);
     if (!(fabs(highest) < LARGEST_EXPONENT - HEADROOM + UNDERFLOW)) /* so that this holds for c of every row */
-        return 0;
+        return NAN;
     const VR below = V(set1)((REAL)((c + UNDERFLOW / 2) * LOG_2_HI * k->temperature));
     if (are_all && v_mask_any(V(not_le)(below, V(min)(min[0], min[1]))))
-        return 0;
-    const R(scale) scale = R(scale_of)(k, c, 0);
+        return NAN;
+    return c;
+}
+
+/* Their exponentials, while their results, unless that is NULL, are fetched to be written; 0 if one exceeds. */
+TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const R(scale) * scale, ts_type type, const char *to) {
+    const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
     R(seen) seen = R(nothing_seen)();
-    R(exp_span)(R(exp_fast), f->x, length, &scale, NULL, &seen, f->e);
+    intptr_t i = 0;
+    for (; i + TOGETHER * LANES <= length; i += TOGETHER * LANES) {
+        VR v[TOGETHER];
+        for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
+            fetch_ahead((uintptr_t)f->x + (uintptr_t)(i * size + line) + TS_TILES_BYTES);
+            if (to)
+                fetch_to_write((uintptr_t)to + (uintptr_t)(i * size + line));
+        }
+        for (int k = 0; k < TOGETHER; k++)
+            v[k] = R(load_typed)(f->x, i + k * LANES, type);
+        R(exp_fast)(v, TOGETHER, scale, &seen);
+        for (int k = 0; k < TOGETHER; k++)
+            V(store)(f->e + i + k * LANES, v[k]);
+    }
+    for (; i < length; i += LANES) {
+        VR v = R(load_typed)(f->x, i, type);
+        R(exp_fast)(&v, 1, scale, &seen);
+        V(store)(f->e + i, v);
+    }
     return !R(exceeded)(&seen);
 }
 
@@ -113,10 +119,29 @@ TS_INLINE R(sum) R(adjacent_sum)(const REAL *e, intptr_t n, int n_most) {
     return R(sum_across_first)(sums, n_most < 16 ? n_most : 16);
 }
 
-/* The sums of a tile. */
-static void R(adjacent_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
-    for (int c = 0; c < TILE; c += 16, e += 16 * n) {
-        const R(sum) total = n <= 4    ? R(adjacent_sum)(e, n, 4)
+/* The same of more, row by row. */
+static R(sum) R(adjacent_sum_by_rows)(const REAL *e, intptr_t n) {
+    R(sum) rows[16];
+    for (int row = 0; row < 16; row++, e += n) {
+        intptr_t i = 0;
+        rows[row] = R(sum_zero)();
+        for (; i + TS_GROUP <= n; i += TS_GROUP)
+            R(sum_group)(&rows[row], e + i);
+        if (i == n)
+            continue;
+        VR rest[TS_GROUP / LANES];
+        for (int k = 0; k < TS_GROUP / LANES; k++)
+            rest[k] = V(load_up_to)(e + i + k * LANES, n - i - k * LANES, V(set1)(0));
+        R(sum_vectors)(&rows[row], rest);
+    }
+    return R(sum_of_sixteen)(rows);
+}
+
+/* The sums of n_rows rows. */
+static void R(adjacent_sums)(const REAL *e, intptr_t n, intptr_t n_rows, double *sum_hi, double *sum_lo) {
+    for (intptr_t c = 0; c < n_rows; c += 16, e += 16 * n) {
+        const R(sum) total = n > 64    ? R(adjacent_sum_by_rows)(e, n)
+                             : n <= 4  ? R(adjacent_sum)(e, n, 4)
                              : n <= 8  ? R(adjacent_sum)(e, n, 8)
                              : n <= 12 ? R(adjacent_sum)(e, n, 12)
                              : n <= 16 ? R(adjacent_sum)(e, n, 16)
@@ -135,41 +160,12 @@ static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     return !v_mask_any(is_bad);
 }
 
-/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
-TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, REAL *to, int past_cache) {
-    for (intptr_t v = 0; v < f->n_rows; v += LANES) {
-        const VR row_hi = V(load)(hi + v), row_lo = V(load)(lo + v);
-        for (intptr_t i = v * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
-            const VR row_of = V(load)((const REAL *)f->row_of + at);
-            const R(factor) factor = {V(permute)(row_hi, row_of), V(permute)(row_lo, row_of), 0};
-            const VR p = R(probability)(V(load)(f->e + i), &factor, 0);
-            if (past_cache)
-                V(stream)(to + i, p);
-            else
-                V(store)(to + i, p);
-        }
-    }
-}
-
 /* The first row whose results begin with a line of the cache, so that all tiles from it on do; 0 if there is none. */
 static intptr_t R(first_on_line)(const ts_rows *rows) {
     for (intptr_t i = 0; i < LINE; i++)
         if (((uintptr_t)rows->out.data + (uintptr_t)(rows->out_step * i)) % TS_LINE == 0)
             return i;
     return 0;
-}
-
-/* The exponentials of adjacent rows from `first` on, if there are such and it is time to try. Then `does` says whether
- * one c did, as far as is known. */
-static R(adjacent) R(try_adjacent)(const ts_rows *rows, intptr_t first, int are_all, int *does, R(scratch) * s) {
-    R(adjacent) f = R(adjacent_at)(rows, first, s);
-    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
-    const int is_time = s->rest == 0;
-    s->rest -= !is_time;
-    if (!is_time || !R(is_moderate)(k))
-        f.n_rows = 0;
-    *does = f.n_rows > 0 && R(adjacent_exp)(&f, k, are_all);
-    return f;
 }
 
 /* `does`: whether the c that was tried did. Where none does, they are tried more and more seldom. */
@@ -179,94 +175,87 @@ static int R(remember)(int does, R(scratch) * s) {
     return does;
 }
 
-/* How many rows were taken. */
-static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (rows->out_step != rows->logits_step)
+/* Whether rows are adjacent, and it is time to try. */
+static int R(are_adjacent)(const ts_rows *rows, R(scratch) * s) {
+    if (rows->logits_step != rows->n_categories * R(size_of)(rows->logits.type) || rows->temperature_step != 0 ||
+        !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
         return 0;
-    int does;
-    const R(adjacent) f = R(try_adjacent)(rows, first, 0, &does, s);
+    const int is_time = s->rest == 0;
+    s->rest -= !is_time;
+    return is_time;
+}
+
+/* Rows from `first` on, a multiple of `unit`: as many as stay in L1. */
+static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, intptr_t unit, REAL *e) {
+    const intptr_t n = rows->n_categories, fit = TS_TILES_BYTES / (n * (intptr_t)sizeof(REAL));
+    const intptr_t most = fit < unit ? unit : fit < ADJACENT_MOST ? fit : ADJACENT_MOST, left = rows->n_rows - first;
+    const char *const x = rows->logits.data + first * rows->logits_step;
+    return (R(adjacent)){x, e, n, (left < most ? left : most) / unit * unit};
+}
+
+/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
+TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, char *to, ts_type type,
+                                  int past_cache, const R(scratch) * s) {
+    for (intptr_t row = 0; row < f->n_rows; row += LANES) {
+        const VR row_hi = V(load)(hi + row), row_lo = V(load)(lo + row);
+        for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
+            const VR row_of = V(load)(s->row_of + at);
+            const R(factor) factor = {V(permute)(row_hi, row_of), V(permute)(row_lo, row_of), 0};
+            const VR p = R(probability)(V(load)(f->e + i), &factor, 0);
+            if (past_cache)
+                V(stream)((REAL *)to + i, p);
+            else
+                R(store_typed)(to, i, type, p);
+        }
+    }
+}
+
+/* softmax of a tile from row `first` on; how many rows were taken. */
+TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
+    char *const to = rows->out.data + first * rows->out_step;
+    double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
+    REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
+    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
     if (f.n_rows == 0)
         return 0;
-    double sum_hi[TS_TILES * TILE], sum_lo[TS_TILES * TILE];
-    for (intptr_t c = 0; does && c < f.n_rows; c += TILE)
-        R(adjacent_sums)(f.e + c * f.n, f.n, sum_hi + c, sum_lo + c);
-    if (!R(remember)(does && R(are_reached)(sum_hi, f.n_rows, f.n), s))
+    const double c = R(adjacent_exponent)(&f, k, type, 0);
+    int does = !isnan(c);
+    if (does) {
+        const R(scale) scale = R(scale_of)(k, c, 0);
+        does = R(adjacent_exp)(&f, &scale, type, rows->past_cache ? NULL : to);
+    }
+    if (does) {
+        R(adjacent_sums)(f.e, f.n, f.n_rows, sum_hi, sum_lo);
+        does = R(are_reached)(sum_hi, f.n_rows, f.n);
+    }
+    if (!R(remember)(does, s))
         return 0;
     if (s->rows_of != f.n) {
         for (intptr_t i = 0; i < f.n * LANES; i++)
-            f.row_of[i] = (BITS)(i / f.n);
+            ((BITS *)s->row_of)[i] = (BITS)(i / f.n);
         s->rows_of = f.n;
     }
-    REAL hi[TS_TILES * TILE], lo[TS_TILES * TILE];
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
-    REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
-    if (!rows->past_cache) {
-        R(adjacent_divide)(&f, hi, lo, to, 0);
-    } else if (R(before_line)(to) == 0) {
-        R(adjacent_divide)(&f, hi, lo, to, 1);
+    if (!rows->past_cache || type != PLAIN) {
+        R(adjacent_divide)(&f, hi, lo, to, type, 0, s);
+    } else if (R(before_line)((REAL *)to) == 0) {
+        R(adjacent_divide)(&f, hi, lo, to, PLAIN, 1, s);
     } else {
-        R(adjacent_divide)(&f, hi, lo, f.e, 0);
-        R(copy_past_cache)(f.e, f.n * f.n_rows, to);
+        R(adjacent_divide)(&f, hi, lo, (char *)f.e, PLAIN, 0, s);
+        R(copy_past_cache)(f.e, f.n * f.n_rows, (REAL *)to);
     }
     return f.n_rows;
 }
 
-static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_adjacent = R(softmax_adjacent)(rows, first, s);
-    if (n_adjacent > 0)
-        return n_adjacent;
-    R(short_tile) t;
-    if (!R(short_plans)(&t, rows, first, s))
+static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->out_step != rows->logits_step || rows->out.type != rows->logits.type || !R(are_adjacent)(rows, s))
         return 0;
-    REAL hi[TILE], lo[TILE];
-    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
-    for (int v = 0; v < TILE; v += LANES) {
-        const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
-        for (intptr_t i = 0; i < t.n; i++)
-            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
-    }
-    R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
-    return TILE;
-}
-
-/* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
-static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (rows->are_weights)
-        return 0;
-    int does;
-    const R(adjacent) f = R(try_adjacent)(rows, first, 1, &does, s);
-    if (f.n_rows == 0 || !R(remember)(does, s))
-        return 0;
-    for (intptr_t i = 0; i < f.n_rows; i += TILE) {
-        for (int c = 0; c < TILE; c += LANES)
-            R(turn_pieces_in)(f.e + (i + c) * f.n, f.n, f.n, s->turned + c);
-        if (!R(choose_in_tile)(s->turned, rows, first + i))
-            return i;
-    }
-    return f.n_rows;
-}
-
-/* A draw from each row: what ready_block and draw_in_block come to in a short row. */
-static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_adjacent = R(draw_adjacent)(rows, first, s);
-    if (n_adjacent > 0)
-        return n_adjacent;
-    R(short_tile) t;
-    if (rows->are_weights) {
-        if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
-            return 0;
-    } else {
-        REAL hi[TILE], lo[TILE];
-        if (!R(short_plans)(&t, rows, first, s))
-            return 0;
-        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
-        for (int v = 0; v < TILE; v += LANES) {
-            const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
-            for (intptr_t i = 0; i < t.n; i++) {
-                REAL *e = t.e + i * TILE + v;
-                V(store)(e, R(if_drawable)(V(load)(e), &f, 0));
-            }
-        }
-    }
-    return R(choose_in_tile)(t.e, rows, first) ? TILE : 0;
+#if TS_REAL == 32
+    if (rows->out.type == TS_F16)
+        return R(softmax_adjacent_as)(rows, first, TS_F16, s);
+    if (rows->out.type == TS_BF16)
+        return R(softmax_adjacent_as)(rows, first, TS_BF16, s);
+#endif
+    return R(softmax_adjacent_as)(rows, first, PLAIN, s);
 }

@@ -38,7 +38,8 @@ typedef struct {
     tempering k;      /* of the last row; most have the same */
     REAL *turned;     /* rows that are worked on together, or their exponentials: see ts_together_doubles */
     int rest, pause;  /* for adjacent.h: tries to leave out, and how many that were; */
-    intptr_t rows_of; /* the categories of which it knows the rows, 0 if none */
+    REAL *row_of;     /* of each number of LANES rows, as bits, */
+    intptr_t rows_of; /* of so many categories, 0 if none yet */
     double *tile;     /* for columns.h */
     REAL *sink;       /* for filters: a vector, for a search that collects nothing; */
     REAL *window;     /* two windows, */
@@ -79,6 +80,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.rest = s.pause = 0;
     s.rows_of = 0;
     s.tile = s.fraction + n_draws + ts_together_doubles(rows);
+    s.row_of = (REAL *)(s.tile - TS_SIXTEEN * TS_LINE / sizeof(double));
     s.lists = s.fraction + n_draws; /* filtered rows are not taken as tiles, so there may be others here */
     s.taken = (uint64_t *)s.lists;
     s.sink = (REAL *)(s.lists + (which == TS_BEST   ? 4 * rows->n_draws

@@ -5,6 +5,14 @@ static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintp
 
 #define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
 
+static void R(copy_past_cache)(const REAL *from, intptr_t n, REAL *to) {
+    intptr_t i = R(before_line)(to) < n ? R(before_line)(to) : n;
+    memcpy(to, from, (size_t)i * sizeof(REAL));
+    for (; i + LANES <= n; i += LANES)
+        V(stream)(to + i, V(load)(from + i));
+    memcpy(to + i, from + i, (size_t)(n - i) * sizeof(REAL));
+}
+
 /* A line of the cache in which one row ends and the next begins. It goes past the cache when it is whole and its numbers
  * have settled: a part of a line would be waited for, and so would a load across what was just stored. */
 typedef struct {

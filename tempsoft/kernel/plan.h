@@ -157,11 +157,10 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
     return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
 }
 
-/* Doubles for rows that are worked on together: short.h has TS_SHORT x TS_TILE_BYTES, strips.h two times TS_GROUP x
- * TS_STRIP_BYTES and sixteen.h two times 16 rows of doubles; of the latter adjacent.h has TS_GROUP x TS_TILE_BYTES,
- * TS_TILES_BYTES and a vector for each of TS_GROUP categories. */
+/* Doubles for rows that are worked on together: two times 16 rows of TS_SIXTEEN doubles, apart, and a line for each of
+ * as many categories. short.h has two times TS_GROUP x TS_TILE_BYTES there, strips.h two times TS_GROUP x TS_STRIP_BYTES. */
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
-    return rows->n_rows < 16 ? 0 : 2 * 16 * TS_SIXTEEN + TS_SKEW;
+    return rows->n_rows < 16 ? 0 : 2 * 16 * TS_SIXTEEN + TS_SKEW + TS_SIXTEEN * TS_LINE / (intptr_t)sizeof(double);
 }
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that

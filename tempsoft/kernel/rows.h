@@ -88,19 +88,17 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
 }
 
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
-    const int is_long = rows->out_step >= FEWEST_PAST_CACHE, is_plain = R(is_plain)(&rows->out);
     const int is_whole = rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL);
-    if (rows->past_cache && is_plain && is_whole && rows->n_categories <= TS_SIXTEEN)
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, 1, s), rows, PLAIN, is_long, s);
-    else if (rows->past_cache && is_long && is_plain)
-        R(softmax_rows_from)(0, rows, PLAIN, 1, s);
-    else if (is_plain)
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, 0, s), rows, PLAIN, 0, s);
+    const int is_long = is_whole || rows->out_step >= FEWEST_PAST_CACHE;
+    if (R(is_plain)(&rows->out) && rows->past_cache && is_long)
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, s), rows, PLAIN, 1, s);
+    else if (R(is_plain)(&rows->out))
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, s), rows, PLAIN, 0, s);
 #if TS_REAL == 32
     else if (rows->out.type == TS_F16)
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_F16, 0, s), rows, TS_F16, 0, s);
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_F16, s), rows, TS_F16, 0, s);
     else
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_BF16, 0, s), rows, TS_BF16, 0, s);
+        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_BF16, s), rows, TS_BF16, 0, s);
 #endif
 }
 

@@ -183,3 +183,67 @@ static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first)
         *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
     return 1;
 }
+
+static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_adjacent = R(softmax_adjacent)(rows, first, s);
+    if (n_adjacent > 0)
+        return n_adjacent;
+    R(short_tile) t;
+    if (!R(short_plans)(&t, rows, first, s))
+        return 0;
+    REAL hi[TILE], lo[TILE];
+    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
+    for (int v = 0; v < TILE; v += LANES) {
+        const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+        for (intptr_t i = 0; i < t.n; i++)
+            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
+    }
+    R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
+    return TILE;
+}
+
+/* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
+static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->are_weights)
+        return 0;
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
+    const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
+    if (rows->n_categories > TS_GROUP || f.n_rows == 0 || !R(are_adjacent)(rows, s))
+        return 0;
+    const double c = R(adjacent_exponent)(&f, k, PLAIN, 1);
+    const R(scale) scale = R(scale_of)(k, isnan(c) ? 0 : c, 0);
+    if (!R(remember)(!isnan(c) && R(adjacent_exp)(&f, &scale, PLAIN, NULL), s))
+        return 0;
+    for (intptr_t i = 0; i < f.n_rows; i += TILE) {
+        for (int c = 0; c < TILE; c += LANES)
+            R(turn_pieces_in)(f.e + (i + c) * f.n, f.n, f.n, s->turned + c);
+        if (!R(choose_in_tile)(s->turned, rows, first + i))
+            return i;
+    }
+    return f.n_rows;
+}
+
+/* A draw from each row: what ready_block and draw_in_block come to in a short row. */
+static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_adjacent = R(draw_adjacent)(rows, first, s);
+    if (n_adjacent > 0)
+        return n_adjacent;
+    R(short_tile) t;
+    if (rows->are_weights) {
+        if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
+            return 0;
+    } else {
+        REAL hi[TILE], lo[TILE];
+        if (!R(short_plans)(&t, rows, first, s))
+            return 0;
+        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
+        for (int v = 0; v < TILE; v += LANES) {
+            const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+            for (intptr_t i = 0; i < t.n; i++) {
+                REAL *e = t.e + i * TILE + v;
+                V(store)(e, R(if_drawable)(V(load)(e), &f, 0));
+            }
+        }
+    }
+    return R(choose_in_tile)(t.e, rows, first) ? TILE : 0;
+}

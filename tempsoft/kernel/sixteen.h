@@ -23,20 +23,12 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     return max[0];
 }
 
-/* Sixteen rows whose exponentials wait to be divided. */
 typedef struct {
     intptr_t first, n_padded; /* the first row; numbers from row to row of */
     REAL *e;
     REAL round_less_c[16], lowest[16]; /* what their exponentials are made with, */
     REAL hi[16], lo[16];               /* and their factors */
 } R(sixteen);
-
-/* Row i of them. */
-static inline R(undivided) R(row_of_sixteen)(const R(sixteen) * t, int i, const ts_rows *rows, int past_cache) {
-    const R(factor) factor = {V(set1)(t->hi[i]), V(set1)(t->lo[i]), 0};
-    char *const to = rows->out.data + (t->first + i) * rows->out_step;
-    return R(undivided_of)(t->e + i * t->n_padded, to, factor, rows->n_categories, past_cache);
-}
 
 /* c of sixteen rows; 0 if they are declined. */
 TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
@@ -59,9 +51,8 @@ TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type
     return 1;
 }
 
-/* Their exponentials and factors, while those before are divided unless there are none; 0 if they are declined. */
-TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k,
-                              const R(sixteen) * before, int past_cache, R(seam) * seam) {
+/* Their exponentials and factors; 0 if they are declined. */
+TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
     R(scale) scale = R(scale_of)(k, 0, 0);
     R(seen) seen = R(nothing_seen)();
     R(sum) sums[16];
@@ -70,15 +61,7 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
         REAL *const e = t->e + i * t->n_padded;
         scale.round_less_c = V(set1)(t->round_less_c[i]);
         scale.lowest = V(set1)(t->lowest[i]);
-        if (before) {
-            const R(undivided) row = R(row_of_sixteen)(before, i, rows, past_cache);
-            if (past_cache)
-                R(divide_head)(&row, seam);
-            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, &row, past_cache, 0);
-            R(divide_tail)(&row, type, seam);
-        } else {
-            sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, NULL, 0, 0);
-        }
+        sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, NULL, 0, 0);
     }
     const R(sum) total = R(sum_of_sixteen)(sums);
     double sum_hi[16], sum_lo[16];
@@ -87,60 +70,49 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
     return !R(exceeded)(&seen);
 }
 
-/* Divide them. */
-TS_INLINE void R(divide_sixteen)(const R(sixteen) * t, const ts_rows *rows, ts_type type, R(seam) * seam) {
+/* softmax of 16 rows from `first` on; 0 if they are declined. */
+TS_INLINE int R(softmax_sixteen)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    const tempering k = *R(tempering_for)(s, temperature_of(rows, first));
+    const intptr_t n = rows->n_categories;
+    R(sixteen) t;
+    t.first = first;
+    t.n_padded = (n + TS_GROUP - 1) / TS_GROUP * TS_GROUP;
+    t.e = s->turned;
+    if (rows->temperature_step || !R(is_moderate)(&k) || !R(begin_sixteen)(&t, rows, type, &k) ||
+        !R(make_sixteen)(&t, rows, type, &k))
+        return 0;
     for (int i = 0; i < 16; i++) {
-        const R(undivided) row = R(row_of_sixteen)(t, i, rows, seam != NULL);
-        R(divide_all)(&row, type, seam);
+        const R(factor) factor = {V(set1)(t.hi[i]), V(set1)(t.lo[i]), 0};
+        char *const to = rows->out.data + (first + i) * rows->out_step;
+        const R(undivided) row = R(undivided_of)(t.e + i * t.n_padded, to, factor, n, 0);
+        R(divide_some)(&row, 0, n, type);
     }
+    return 1;
 }
 
-/* softmax of rows by sixteens, past the cache if they follow each other; how many were taken. */
-TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
-    const intptr_t n = rows->n_categories, n_padded = (n + TS_GROUP - 1) / TS_GROUP * TS_GROUP;
-    if (n > TS_SIXTEEN || rows->temperature_step || rows->n_rows < 32)
-        return 0;
-    const tempering k = *R(tempering_for)(s, temperature_of(rows, 0));
-    if (!R(is_moderate)(&k))
+/* softmax of rows by sixteens, of adjacent ones as they lie; how many were taken. */
+TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, R(scratch) * s) {
+    if (rows->n_categories > TS_SIXTEEN || rows->n_rows < 32)
         return 0;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
-    const ts_knobs knobs = no_filters(k.temperature);
-    R(seam) line, *const seam = past_cache ? &line : NULL;
-    R(sixteen) tiles[2];
-    int at = 0, is_waiting = 0;
-    intptr_t first = 0;
-    line.n = 0;
-    for (int i = 0; i < 2; i++) {
-        tiles[i].n_padded = n_padded;
-        tiles[i].e = s->turned + i * (16 * n_padded + SKEW);
+    ts_knobs knobs = no_filters(NAN);
+    intptr_t i = 0, next = rows->past_cache ? R(first_on_line)(rows) : 0; /* the next that are taken together */
+    while (i + 16 <= rows->n_rows) {
+        if (i == next) {
+            intptr_t n_taken = R(softmax_adjacent)(rows, i, s);
+            if (n_taken == 0 && R(softmax_sixteen)(rows, i, type, s))
+                n_taken = 16;
+            next += n_taken ? n_taken : 16;
+            i += n_taken;
+            if (n_taken)
+                continue;
+        }
+        row.numbers.data = rows->logits.data + i * rows->logits_step;
+        out.data = rows->out.data + i * rows->out_step;
+        knobs.temperature = temperature_of(rows, i);
+        R(softmax_row)(&row, rows->n_categories, &knobs, &out, s);
+        i++;
     }
-    for (; first + 16 <= rows->n_rows; first += 16) {
-        R(sixteen) *const this = &tiles[at], *const before = &tiles[!at];
-        this->first = first;
-        int are_fast = R(begin_sixteen)(this, rows, type, &k);
-        if (are_fast && is_waiting) {
-            are_fast = R(make_sixteen)(this, rows, type, &k, before, past_cache, seam);
-            is_waiting = 0;
-        } else if (are_fast) {
-            are_fast = R(make_sixteen)(this, rows, type, &k, NULL, past_cache, seam);
-        }
-        if (are_fast) {
-            is_waiting = 1;
-            at = !at;
-            continue;
-        }
-        if (is_waiting)
-            R(divide_sixteen)(before, rows, type, seam);
-        is_waiting = 0;
-        for (intptr_t i = first; i < first + 16; i++) {
-            row.numbers.data = rows->logits.data + i * rows->logits_step;
-            out.data = rows->out.data + i * rows->out_step;
-            R(softmax_row)(&row, n, &knobs, &out, s);
-        }
-    }
-    if (is_waiting)
-        R(divide_sixteen)(&tiles[!at], rows, type, seam);
-    R(write_seam)(&line);
-    return first;
+    return i;
 }

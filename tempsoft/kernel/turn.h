@@ -78,14 +78,6 @@ static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
     }
 }
 
-static void R(copy_past_cache)(const REAL *from, intptr_t n, REAL *to) {
-    intptr_t i = R(before_line)(to) < n ? R(before_line)(to) : n;
-    memcpy(to, from, (size_t)i * sizeof(REAL));
-    for (; i + LANES <= n; i += LANES)
-        V(stream)(to + i, V(load)(from + i));
-    memcpy(to + i, from + i, (size_t)(n - i) * sizeof(REAL));
-}
-
 /* Write TILE rows from `tile`; what is not to go to its place at once goes by way of a buffer that holds them and a
  * piece more. */
 static void R(turn_out)(const REAL *tile, const ts_rows *rows, intptr_t first, REAL *buffer) {
