@@ -46,8 +46,8 @@ def test_rows_together(compiled, function, n, dtype):
 OFFSETS = {"near": 0.0, "within reach": 8.0, "at the end of reach": 12.5, "apart": 95.0}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("n", [*range(2, 18), 20, 31, 32, 33, 47, 48, 49, 63, 64])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [*range(2, 18), 20, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 100, 127, 128])
 def test_adjacent_rows(compiled, n, dtype, monkeypatch):
     rng = np.random.default_rng(n)
     for offset in OFFSETS.values():

@@ -232,8 +232,10 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     if (!R(remember)(does, s))
         return 0;
     if (s->rows_of != f.n) {
-        for (intptr_t i = 0; i < f.n * LANES; i++)
-            ((BITS *)s->row_of)[i] = (BITS)(i / f.n);
+        BITS *row_of = (BITS *)s->row_of;
+        for (BITS row = 0; row < LANES; row++)
+            for (intptr_t i = 0; i < f.n; i++)
+                *row_of++ = row;
         s->rows_of = f.n;
     }
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);

@@ -102,7 +102,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
 
 #if TS_REAL == 64
 #define AHEAD 2048          /* numbers, from those worked on to those fetched, */
-#define AHEAD_TO_WRITE 256  /* to those fetched to be written */
+#define AHEAD_TO_WRITE 1024  /* to those fetched to be written */
 #define AHEAD_TO_DIVIDE 256 /* and to those that wait in L2 */
 
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
