@@ -102,12 +102,13 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
 
 #if TS_REAL == 64
 #define AHEAD 2048          /* numbers, from those worked on to those fetched, */
-#define AHEAD_TO_WRITE 1024  /* to those fetched to be written */
+#define AHEAD_TO_WRITE 1024 /* to those fetched to be written */
 #define AHEAD_TO_DIVIDE 256 /* and to those that wait in L2 */
 
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
- * address is allowed. */
-static inline void fetch_ahead(uintptr_t address) {
+ * address is allowed. Always inline: to a compiler, a function that does no more than this does nothing, and calls of it
+ * may go. */
+TS_INLINE void fetch_ahead(uintptr_t address) {
 #if defined(__GNUC__)
     __builtin_prefetch((const void *)address);
 #else
@@ -116,7 +117,7 @@ static inline void fetch_ahead(uintptr_t address) {
 }
 
 /* The same of memory that will not be read so soon: to a farther cache, which waits for more at a time. */
-static inline void fetch_far(uintptr_t address) {
+TS_INLINE void fetch_far(uintptr_t address) {
 #if defined(__GNUC__)
     __builtin_prefetch((const void *)address, 0, 2);
 #else
@@ -125,7 +126,7 @@ static inline void fetch_far(uintptr_t address) {
 }
 
 /* The same of memory that will be written. */
-static inline void fetch_to_write(uintptr_t address) {
+TS_INLINE void fetch_to_write(uintptr_t address) {
 #if defined(__GNUC__)
     __builtin_prefetch((const void *)address, 1);
 #else

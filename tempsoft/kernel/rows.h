@@ -87,18 +87,38 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     R(write_seam)(&line);
 }
 
+/* Each by itself: of many loops in one function a compiler keeps too little in registers. */
+TS_APART void R(softmax_rows_past_cache)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
+    R(softmax_rows_from)(first, rows, PLAIN, 1, s);
+}
+
+TS_APART void R(softmax_rows_in_cache)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
+    R(softmax_rows_from)(first, rows, PLAIN, 0, s);
+}
+
+#if TS_REAL == 32
+TS_APART void R(softmax_rows_f16)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
+    R(softmax_rows_from)(first, rows, TS_F16, 0, s);
+}
+
+TS_APART void R(softmax_rows_bf16)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
+    R(softmax_rows_from)(first, rows, TS_BF16, 0, s);
+}
+#endif
+
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
     const int is_whole = rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL);
     const int is_long = is_whole || rows->out_step >= FEWEST_PAST_CACHE;
+    const intptr_t first = R(softmax_sixteens)(rows, s);
     if (R(is_plain)(&rows->out) && rows->past_cache && is_long)
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, s), rows, PLAIN, 1, s);
+        R(softmax_rows_past_cache)(first, rows, s);
     else if (R(is_plain)(&rows->out))
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, PLAIN, s), rows, PLAIN, 0, s);
+        R(softmax_rows_in_cache)(first, rows, s);
 #if TS_REAL == 32
     else if (rows->out.type == TS_F16)
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_F16, s), rows, TS_F16, 0, s);
+        R(softmax_rows_f16)(first, rows, s);
     else
-        R(softmax_rows_from)(R(softmax_sixteens)(rows, TS_BF16, s), rows, TS_BF16, 0, s);
+        R(softmax_rows_bf16)(first, rows, s);
 #endif
 }
 

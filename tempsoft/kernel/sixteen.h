@@ -71,7 +71,7 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
 }
 
 /* softmax of 16 rows from `first` on; 0 if they are declined. */
-TS_INLINE int R(softmax_sixteen)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+TS_INLINE int R(softmax_sixteen_as)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     const tempering k = *R(tempering_for)(s, temperature_of(rows, first));
     const intptr_t n = rows->n_categories;
     R(sixteen) t;
@@ -90,8 +90,18 @@ TS_INLINE int R(softmax_sixteen)(const ts_rows *rows, intptr_t first, ts_type ty
     return 1;
 }
 
+static int R(softmax_sixteen)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+#if TS_REAL == 32
+    if (rows->out.type == TS_F16)
+        return R(softmax_sixteen_as)(rows, first, TS_F16, s);
+    if (rows->out.type == TS_BF16)
+        return R(softmax_sixteen_as)(rows, first, TS_BF16, s);
+#endif
+    return R(softmax_sixteen_as)(rows, first, PLAIN, s);
+}
+
 /* softmax of rows by sixteens, of adjacent ones as they lie; how many were taken. */
-TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, R(scratch) * s) {
+static intptr_t R(softmax_sixteens)(const ts_rows *rows, R(scratch) * s) {
     if (rows->n_categories > TS_SIXTEEN || rows->n_rows < 32)
         return 0;
     R(source) row = R(whole)(&rows->logits);
@@ -101,7 +111,7 @@ TS_INLINE intptr_t R(softmax_sixteens)(const ts_rows *rows, ts_type type, R(scra
     while (i + 16 <= rows->n_rows) {
         if (i == next) {
             intptr_t n_taken = R(softmax_adjacent)(rows, i, s);
-            if (n_taken == 0 && R(softmax_sixteen)(rows, i, type, s))
+            if (n_taken == 0 && R(softmax_sixteen)(rows, i, s))
                 n_taken = 16;
             next += n_taken ? n_taken : 16;
             i += n_taken;
