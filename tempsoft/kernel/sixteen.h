@@ -11,7 +11,7 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
         for (int v = 0; v < TS_GROUP / LANES; v++)
             max[v] = R(load_typed)(x, v * LANES, type);
     } else {
-        REAL buffer[TS_GROUP];
+        REAL buffer[TS_GROUP] = {0}; /* for compilers that cannot tell what is not read */
         const ts_vector numbers = {(char *)x, R(size_of)(type), type};
         const REAL *first = R(load)(&numbers, 0, n, buffer);
         for (int v = 0; v < TS_GROUP / LANES; v++)
