@@ -17,8 +17,8 @@ typedef struct {
     intptr_t n, n_rows;
 } R(adjacent);
 
-/* A c for all of them, from the largest; NaN if it cannot be, or if not all exponentials are above 2^(UNDERFLOW / 2) and
- * they are to be. */
+/* A c for all of them, from the largest; NaN if it cannot be, or if exponentials are to be above 2^(UNDERFLOW / 2) and
+ * not all are. */
 TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all) {
     const intptr_t length = f->n * f->n_rows;
     VR max[2] = {R(load_typed)(f->x, 0, type), R(load_typed)(f->x, length - LANES, type)}, min[2] = {max[0], max[1]};

@@ -66,34 +66,24 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
     }
 }
 
-/* n numbers of them, less than a line, to the seam behind those that are there. */
-TS_INLINE void R(divide_into_seam)(const R(undivided) * d, intptr_t at, intptr_t n, R(seam) * seam) {
+/* n numbers of them, less than a line, to `place`. */
+TS_INLINE void R(divide_few)(const R(undivided) * d, intptr_t at, intptr_t n, REAL *place) {
     for (intptr_t i = 0; i < n; i += LANES)
-        V(store)(seam->numbers + seam->n + i, R(probability)(V(load)(d->e + at + i), &d->factor, 0));
-    seam->n += n;
+        V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, 0));
 }
 
 /* The head, and the tail: past the cache if there is a seam. */
 TS_INLINE void R(divide_head)(const R(undivided) * d, R(seam) * seam) {
-    if (d->head == 0)
-        return;
-    if (seam->n + d->head == LINE && seam->to + seam->n == (REAL *)d->to) {
-        R(divide_into_seam)(d, 0, d->head, seam);
-        return;
-    }
-    R(write_seam)(seam);
-    R(divide_some)(d, 0, d->head, PLAIN);
+    if (d->head)
+        R(divide_few)(d, 0, d->head, R(head_place)(seam, (REAL *)d->to, d->head));
 }
 
 TS_INLINE void R(divide_tail)(const R(undivided) * d, ts_type type, R(seam) * seam) {
-    const intptr_t at = d->head + d->body;
-    if (!seam) {
+    const intptr_t at = d->head + d->body, n = d->n - at;
+    if (seam)
+        R(divide_few)(d, at, n, R(tail_place)(seam, (REAL *)d->to + at, n));
+    else
         R(divide_some)(d, at, d->n, type);
-        return;
-    }
-    R(write_seam)(seam);
-    seam->to = (REAL *)d->to + at;
-    R(divide_into_seam)(d, at, d->n - at, seam);
 }
 
 TS_INLINE void R(divide_all)(const R(undivided) * d, ts_type type, R(seam) * seam) {

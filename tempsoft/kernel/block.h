@@ -76,7 +76,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.sorted = (sorted_draw *)(s.first_draw + n_blocks + 2);
     s.block_of = (intptr_t *)(s.sorted + n_draws);
     s.fraction = (double *)(s.block_of + n_draws);
-    s.turned = (REAL *)(s.fraction + n_draws);
+    s.turned = (REAL *)(s.fraction + n_draws + (-(uintptr_t)(s.fraction + n_draws) % TS_LINE) / sizeof(double));
     s.rest = s.pause = 0;
     s.rows_of = 0;
     s.tile = s.fraction + n_draws + ts_together_doubles(rows);
@@ -106,8 +106,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
 #define AHEAD_TO_DIVIDE 256 /* and to those that wait in L2 */
 
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
- * address is allowed. Always inline: to a compiler, a function that does no more than this does nothing, and calls of it
- * may go. */
+ * address is allowed. Always inline: to a compiler, a function that does no more does nothing, and it may drop calls. */
 TS_INLINE void fetch_ahead(uintptr_t address) {
 #if defined(__GNUC__)
     __builtin_prefetch((const void *)address);

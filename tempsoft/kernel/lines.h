@@ -13,8 +13,8 @@ static void R(copy_past_cache)(const REAL *from, intptr_t n, REAL *to) {
     memcpy(to + i, from + i, (size_t)(n - i) * sizeof(REAL));
 }
 
-/* A line of the cache in which one row ends and the next begins. It goes past the cache when it is whole and its numbers
- * have settled: a part of a line would be waited for, and so would a load across what was just stored. */
+/* A line of the cache in which one row ends and the next begins. It goes past the cache when it is whole and its
+ * numbers have settled: a part of a line would be waited for, and so would a load across what was just stored. */
 typedef struct {
     REAL numbers[2 * LINE]; /* whole vectors are put there */
     REAL *to;
@@ -29,4 +29,24 @@ static inline void R(write_seam)(R(seam) * seam) {
         for (intptr_t i = 0; i < seam->n; i++)
             seam->to[i] = seam->numbers[i];
     seam->n = 0;
+}
+
+/* Where to put the n numbers before the first line of what goes to `to`: behind those of the row before, if they are in
+ * that line. Whole vectors fit. */
+static inline REAL *R(head_place)(R(seam) * seam, REAL *to, intptr_t n) {
+    const intptr_t start = seam->n;
+    if (start + n == LINE && seam->to + start == to) {
+        seam->n = LINE;
+        return seam->numbers + start;
+    }
+    R(write_seam)(seam);
+    return to;
+}
+
+/* Where to put the n numbers after its last line, which would go to `to`. */
+static inline REAL *R(tail_place)(R(seam) * seam, REAL *to, intptr_t n) {
+    R(write_seam)(seam);
+    seam->to = to;
+    seam->n = n;
+    return seam->numbers;
 }

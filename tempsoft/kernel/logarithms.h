@@ -152,12 +152,14 @@ TS_INLINE void R(log_softmax_some)(const char *x, intptr_t start, intptr_t end, 
     }
 }
 
-/* log_softmax of a row, from its logits again. */
+/* log_softmax of a row, from its logits again; past the cache if there is a seam. */
 TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const R(log_scale) * scale, char *out,
-                                 int past_cache) {
+                                 R(seam) * seam) {
+    const int past_cache = seam != NULL;
     const intptr_t head = past_cache ? R(before_line)((REAL *)out) : 0, size = R(size_of)(type);
     intptr_t i = head < n ? head : n;
-    R(log_softmax_some)(x, 0, i, type, scale, out);
+    if (i)
+        R(log_softmax_some)(x, 0, i, type, scale, (char *)R(head_place)(seam, (REAL *)out, i));
     for (; i + TS_GROUP <= n; i += TS_GROUP) {
         for (intptr_t line = 0; line < TS_GROUP * size && !past_cache; line += TS_LINE)
             fetch_to_write((uintptr_t)out + (uintptr_t)((i + AHEAD) * size + line));
@@ -169,6 +171,11 @@ TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const 
                 R(store_typed)(out, i + k, type, y);
         }
     }
+    for (; past_cache && i + LINE <= n; i += LINE)
+        for (int k = 0; k < LINE; k += LANES)
+            V(stream)((REAL *)out + i + k, R(log_probability)(R(load_typed)(x, i + k, type), scale));
+    if (past_cache) /* as if it began at number 0 */
+        out = (char *)(R(tail_place)(seam, (REAL *)out + i, n - i) - i);
     R(log_softmax_some)(x, i, n, type, scale, out);
 }
 
@@ -187,7 +194,9 @@ static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs
     }
     R(log_scale) scale = R(log_scale_of)(&plan);
     if (scale.fast && !row->is_cut && R(is_plain)(&row->numbers) && R(is_plain)(out)) {
-        R(log_softmax_of)(row->numbers.data, n, PLAIN, &scale, out->data, s->past_cache);
+        R(seam) line = {.n = 0};
+        R(log_softmax_of)(row->numbers.data, n, PLAIN, &scale, out->data, s->past_cache ? &line : NULL);
+        R(write_seam)(&line);
         return;
     }
     for (intptr_t b = 0; b < plan.n_blocks; b++) {

@@ -157,10 +157,12 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
     return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
 }
 
-/* Doubles for rows that are worked on together: two times 16 rows of TS_SIXTEEN doubles, apart, and a line for each of
- * as many categories. short.h has two times TS_GROUP x TS_TILE_BYTES there, strips.h two times TS_GROUP x TS_STRIP_BYTES. */
+/* Doubles for rows that are worked on together. 16 rows of TS_SIXTEEN doubles, TS_SHORT x TS_TILE_BYTES, TS_GROUP x
+ * TS_STRIP_BYTES and two times TS_GROUP x TS_TILE_BYTES are as many; a line before them, so that they begin with one; one
+ * behind, as pieces are read and written whole; and of adjacent rows a line for each of TS_SIXTEEN categories. */
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
-    return rows->n_rows < 16 ? 0 : 2 * 16 * TS_SIXTEEN + TS_SKEW + TS_SIXTEEN * TS_LINE / (intptr_t)sizeof(double);
+    const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
+    return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 2) * line;
 }
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that

@@ -167,7 +167,9 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
     ts_vector out = rows->out;
     ts_knobs knobs = no_filters(NAN);
     R(plans) plans = {.k_step = 0};
+    R(seam) line, *const seam = past_cache ? &line : NULL;
     tempering k[LOGS_TOGETHER];
+    line.n = 0;
     for (intptr_t first = 0; first < rows->n_rows; first += LOGS_TOGETHER) {
         const intptr_t end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows : first + LOGS_TOGETHER;
         int is_fast[LOGS_TOGETHER];
@@ -184,7 +186,7 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
             if (is_fast[i] && whole) {
                 const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
                 const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
-                R(log_softmax_of)(x, n, type, &scale, out.data, past_cache);
+                R(log_softmax_of)(x, n, type, &scale, out.data, seam);
             } else if (is_fast[i]) {
                 *(REAL *)out.data = result[i];
             } else {
@@ -194,6 +196,7 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
             }
         }
     }
+    R(write_seam)(&line);
 }
 
 TS_INLINE void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {

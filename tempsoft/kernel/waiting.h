@@ -59,14 +59,9 @@ static void R(divide_waiting_to)(intptr_t end, const R(scratch) * s) {
     }
     if (end < row->tail || row->next == row->n)
         return;
-    if (s->past_cache) {
-        R(write_seam)(&row->seam);
-        row->seam.to = to + row->tail;
-        row->seam.n = row->n - row->tail;
-        R(divide_waiting_some)(row->tail, row->n, row->seam.numbers, 0, s);
-    } else {
-        R(divide_waiting_some)(row->tail, row->n, to + row->tail, 0, s);
-    }
+    REAL *const tail = to + row->tail;
+    REAL *const place = s->past_cache ? R(tail_place)(&row->seam, tail, row->n - row->tail) : tail;
+    R(divide_waiting_some)(row->tail, row->n, place, 0, s);
     row->next = row->n;
 }
 
@@ -91,13 +86,8 @@ static void R(begin_waiting)(REAL *to, intptr_t n, const R(scratch) * s) {
     row->n = n;
     row->head = row->next = head;
     row->tail = head + (n - head) / LINE * LINE;
-    if (head && row->seam.n + head == LINE && row->seam.to + row->seam.n == to) {
-        R(divide_waiting_some)(0, head, row->seam.numbers + row->seam.n, 0, s);
-        row->seam.n = LINE;
-    } else if (head) {
-        R(write_seam)(&row->seam);
-        R(divide_waiting_some)(0, head, to, 0, s);
-    }
+    if (head)
+        R(divide_waiting_some)(0, head, R(head_place)(&row->seam, to, head), 0, s);
 }
 
 /* Make room for the exponentials of categories before `end`. */
