@@ -158,7 +158,7 @@ TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const 
     const int past_cache = seam != NULL;
     const intptr_t head = past_cache ? R(before_line)((REAL *)out) : 0, size = R(size_of)(type);
     intptr_t i = head < n ? head : n;
-    if (i)
+    if (past_cache && i > 0)
         R(log_softmax_some)(x, 0, i, type, scale, (char *)R(head_place)(seam, (REAL *)out, i));
     for (; i + TS_GROUP <= n; i += TS_GROUP) {
         for (intptr_t line = 0; line < TS_GROUP * size && !past_cache; line += TS_LINE)
