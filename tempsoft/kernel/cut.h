@@ -174,8 +174,8 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *
                 VR left[TS_GROUP / LANES];
                 for (int k = 0; k < TS_GROUP / LANES; k++) {
                     const intptr_t at = i + k * LANES;
-                    fetch_ahead((uintptr_t)(x + at + TS_BLOCK));
-                    fetch_ahead((uintptr_t)(e + at + TS_BLOCK));
+                    fetch_ahead((uintptr_t)x + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
+                    fetch_ahead((uintptr_t)e + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
                     const VR v = i + TS_GROUP <= length ? V(load)(x + at) : V(load_up_to)(x + at, length - at, none);
                     left[k] = V(keep_ge)(v, least, V(load)(e + at));
                 }

@@ -174,9 +174,10 @@ TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const 
     for (; past_cache && i + LINE <= n; i += LINE)
         for (int k = 0; k < LINE; k += LANES)
             V(stream)((REAL *)out + i + k, R(log_probability)(R(load_typed)(x, i + k, type), scale));
-    if (past_cache) /* as if it began at number 0 */
-        out = (char *)(R(tail_place)(seam, (REAL *)out + i, n - i) - i);
-    R(log_softmax_some)(x, i, n, type, scale, out);
+    if (past_cache)
+        R(log_softmax_some)(x + i * size, 0, n - i, type, scale, (char *)R(tail_place)(seam, (REAL *)out + i, n - i));
+    else
+        R(log_softmax_some)(x, i, n, type, scale, out);
 }
 
 static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,

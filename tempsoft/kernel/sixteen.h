@@ -78,8 +78,7 @@ TS_INLINE int R(softmax_sixteen_as)(const ts_rows *rows, intptr_t first, ts_type
     t.first = first;
     t.n_padded = (n + TS_GROUP - 1) / TS_GROUP * TS_GROUP;
     t.e = s->turned;
-    if (rows->temperature_step || !R(is_moderate)(&k) || !R(begin_sixteen)(&t, rows, type, &k) ||
-        !R(make_sixteen)(&t, rows, type, &k))
+    if (!R(begin_sixteen)(&t, rows, type, &k) || !R(make_sixteen)(&t, rows, type, &k))
         return 0;
     for (int i = 0; i < 16; i++) {
         const R(factor) factor = {V(set1)(t.hi[i]), V(set1)(t.lo[i]), 0};
@@ -102,12 +101,14 @@ static int R(softmax_sixteen)(const ts_rows *rows, intptr_t first, R(scratch) * 
 
 /* softmax of rows by sixteens, of adjacent ones as they lie; how many were taken. */
 static intptr_t R(softmax_sixteens)(const ts_rows *rows, R(scratch) * s) {
-    if (rows->n_categories > TS_SIXTEEN || rows->n_rows < 32)
+    if (rows->n_categories > TS_SIXTEEN || rows->n_rows < 32 || rows->temperature_step ||
+        !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
         return 0;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     ts_knobs knobs = no_filters(NAN);
-    intptr_t i = 0, next = rows->past_cache ? R(first_on_line)(rows) : 0; /* the next that are taken together */
+    intptr_t i = 0, next = rows->past_cache && R(is_plain)(&out) ? R(first_on_line)(rows)
+                                                                 : 0; /* the next that are taken together */
     while (i + 16 <= rows->n_rows) {
         if (i == next) {
             intptr_t n_taken = R(softmax_adjacent)(rows, i, s);
