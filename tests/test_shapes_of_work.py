@@ -189,6 +189,22 @@ def test_past_the_cache(compiled, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [5, 17, 100, 300, 1000, 1100, 5000])
+def test_past_the_cache_between_others(compiled, dtype, n, monkeypatch):
+    """Lines that rows share with what is beside them are written for the rows alone, in whatever order these lie."""
+    x = rows(50, n, dtype)
+    monkeypatch.setattr(calls, "PAST_CACHE", 0)
+    for function in (compiled.softmax, compiled.log_softmax):
+        right = one_by_one(function, x)
+        for width in (n, n + 1, n + 3, n + 16):
+            for step in (1, -1):
+                memory = np.full((50, width), 7, dtype)
+                function(x, out=memory[::step, :n])
+                assert memory[::step, :n].tobytes() == right.tobytes()
+                assert (memory[:, n:] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1025, 2048, 3000, 8192, 20_011, 40_000])
 def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
     """A long row is divided while the next is read, whatever either is like."""

@@ -106,7 +106,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
 #define AHEAD_TO_DIVIDE 256 /* and to those that wait in L2 */
 
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
- * address is allowed. Always inline: to a compiler, a function that does no more does nothing, and it may drop calls. */
+ * address is allowed. Always inline: for a compiler, a function that does no more does nothing, and calls may go. */
 TS_INLINE void fetch_ahead(uintptr_t address) {
 #if defined(__GNUC__)
     __builtin_prefetch((const void *)address);

@@ -157,9 +157,9 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
     return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
 }
 
-/* Doubles for rows that are worked on together. 16 rows of TS_SIXTEEN doubles, TS_SHORT x TS_TILE_BYTES, TS_GROUP x
- * TS_STRIP_BYTES and two times TS_GROUP x TS_TILE_BYTES are as many; a line before them, so that they begin with one; one
- * behind, as pieces are read and written whole; and of adjacent rows a line for each of TS_SIXTEEN categories. */
+/* Doubles for rows that are worked on together: 16 rows of TS_SIXTEEN doubles, or what is as much; a line before them,
+ * so that they begin with one; one behind, as pieces are read and written whole; and of adjacent rows a line for each
+ * of TS_SIXTEEN categories. */
 _Static_assert(TS_SHORT *TS_TILE_BYTES <= 128 * TS_SIXTEEN && TS_GROUP * TS_STRIP_BYTES <= 128 * TS_SIXTEEN &&
                    2 * TS_GROUP * TS_TILE_BYTES <= 128 * TS_SIXTEEN && 2 * TS_TILES_BYTES <= 128 * TS_SIXTEEN,
                "they take no more than 16 rows of doubles");
