@@ -152,8 +152,8 @@ static inline double R(block_max)(const REAL *x, intptr_t n) {
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (int k = 0; k < 4; k++) {
             VR v = V(load)(x + i + k * LANES);
-            fetch_ahead((uintptr_t)x +
-                        (uintptr_t)(i + k * LANES + AHEAD) * sizeof(REAL)); /* no vector is longer than a line */
+            if (k * LANES % LINE == 0)
+                fetch_ahead((uintptr_t)x + (uintptr_t)(i + k * LANES + AHEAD) * sizeof(REAL));
             max[k] = V(max)(v, max[k]);
             sum[k] = V(add)(sum[k], v);
         }

@@ -160,8 +160,7 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
 }
 
 /* logsumexp, or log_softmax if `whole`. */
-TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole, R(scratch) * s) {
-    const int past_cache = rows->past_cache && rows->out_step >= FEWEST_PAST_CACHE && type == PLAIN;
+TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole, int past_cache, R(scratch) * s) {
     const intptr_t n = rows->n_categories;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
@@ -199,15 +198,40 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
     R(write_seam)(&line);
 }
 
-TS_INLINE void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {
-    if (R(is_plain)(&rows->logits))
-        R(logarithm_rows_of)(rows, PLAIN, whole, s);
+TS_APART void R(log_softmax_rows_past_cache)(const ts_rows *rows, R(scratch) * s) {
+    R(logarithm_rows_of)(rows, PLAIN, 1, 1, s);
+}
+
+TS_APART void R(log_softmax_rows_in_cache)(const ts_rows *rows, R(scratch) * s) {
+    R(logarithm_rows_of)(rows, PLAIN, 1, 0, s);
+}
+
+TS_APART void R(logsumexp_rows_plain)(const ts_rows *rows, R(scratch) * s) {
+    R(logarithm_rows_of)(rows, PLAIN, 0, 0, s);
+}
+
 #if TS_REAL == 32
-    else if (rows->logits.type == TS_F16)
-        R(logarithm_rows_of)(rows, TS_F16, whole, s);
-    else
-        R(logarithm_rows_of)(rows, TS_BF16, whole, s);
+TS_APART void R(logarithm_rows_f16)(const ts_rows *rows, int whole, R(scratch) * s) {
+    R(logarithm_rows_of)(rows, TS_F16, whole, 0, s);
+}
+
+TS_APART void R(logarithm_rows_bf16)(const ts_rows *rows, int whole, R(scratch) * s) {
+    R(logarithm_rows_of)(rows, TS_BF16, whole, 0, s);
+}
 #endif
+
+static void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {
+    if (!R(is_plain)(&rows->logits)) {
+#if TS_REAL == 32
+        (rows->logits.type == TS_F16 ? R(logarithm_rows_f16) : R(logarithm_rows_bf16))(rows, whole, s);
+#endif
+    } else if (!whole) {
+        R(logsumexp_rows_plain)(rows, s);
+    } else if (rows->past_cache && rows->out_step >= FEWEST_PAST_CACHE) {
+        R(log_softmax_rows_past_cache)(rows, s);
+    } else {
+        R(log_softmax_rows_in_cache)(rows, s);
+    }
 }
 
 static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(rows, 0, s); }
