@@ -39,9 +39,14 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
     return c;
 }
 
-/* Their exponentials, while their results, unless that is NULL, are fetched to be written; 0 if one exceeds. */
-TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const R(scale) * scale, ts_type type, const char *to) {
+/* Their exponentials of that c, while the place for results, unless that is NULL, is fetched to be written; 0 if there
+ * is none, or if one exceeds. */
+TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all, const char *to) {
     const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
+    const double c = R(adjacent_exponent)(f, k, type, are_all);
+    if (isnan(c))
+        return 0;
+    const R(scale) scale = R(scale_of)(k, c, 0);
     R(seen) seen = R(nothing_seen)();
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= length; i += TOGETHER * LANES) {
@@ -53,13 +58,13 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const R(scale) * scale, ts_
         }
         for (int k = 0; k < TOGETHER; k++)
             v[k] = R(load_typed)(f->x, i + k * LANES, type);
-        R(exp_fast)(v, TOGETHER, scale, &seen);
+        R(exp_fast)(v, TOGETHER, &scale, &seen);
         for (int k = 0; k < TOGETHER; k++)
             V(store)(f->e + i + k * LANES, v[k]);
     }
     for (; i < length; i += LANES) {
         VR v = R(load_typed)(f->x, i, type);
-        R(exp_fast)(&v, 1, scale, &seen);
+        R(exp_fast)(&v, 1, &scale, &seen);
         V(store)(f->e + i, v);
     }
     return !R(exceeded)(&seen);
@@ -219,12 +224,7 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
     if (f.n_rows == 0)
         return 0;
-    const double c = R(adjacent_exponent)(&f, k, type, 0);
-    int does = !isnan(c);
-    if (does) {
-        const R(scale) scale = R(scale_of)(k, c, 0);
-        does = R(adjacent_exp)(&f, &scale, type, rows->past_cache ? NULL : to);
-    }
+    int does = R(adjacent_exp)(&f, k, type, 0, rows->past_cache ? NULL : to);
     if (does) {
         R(adjacent_sums)(f.e, f.n, f.n_rows, sum_hi, sum_lo);
         does = R(are_reached)(sum_hi, f.n_rows, f.n);

@@ -47,8 +47,8 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
                             intptr_t start, const R(scratch) * s, double *max, int *exceeds) {
     R(undivided) before;
     const int is_whole = rest.groups == ALL_GROUPS && rest.least == (REAL)-INFINITY;
-    if (keep && keep == s->row && is_whole && !max && plan->formula == TS_FAST &&
-        R(next_waiting)(start, start + n, s, &before)) {
+    const int may_wait = keep && keep == s->row;
+    if (may_wait && is_whole && !max && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
         const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
         R(seen) seen = R(nothing_seen)();
         const char *const from = (const char *)x;
@@ -58,9 +58,9 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
         *exceeds = R(exceeded)(&seen);
         return sum;
     }
-    if (keep && keep == s->row)
+    if (may_wait)
         R(make_room)(start + n, s);
-    if (keep && (n == TS_BLOCK || keep == s->row)) /* there is room for a whole group */
+    if (may_wait || (keep && n == TS_BLOCK)) /* there is room for a whole group */
         return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, exceeds);
     const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, exceeds);
     if (keep && keep != s->weights)

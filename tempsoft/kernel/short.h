@@ -210,9 +210,7 @@ static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch)
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
     if (rows->n_categories > TS_GROUP || f.n_rows == 0 || !R(are_adjacent)(rows, s))
         return 0;
-    const double c = R(adjacent_exponent)(&f, k, PLAIN, 1);
-    const R(scale) scale = R(scale_of)(k, isnan(c) ? 0 : c, 0);
-    if (!R(remember)(!isnan(c) && R(adjacent_exp)(&f, &scale, PLAIN, NULL), s))
+    if (!R(remember)(R(adjacent_exp)(&f, k, PLAIN, 1, NULL), s))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
         for (int c = 0; c < TILE; c += LANES)

@@ -106,9 +106,9 @@ static intptr_t R(softmax_sixteens)(const ts_rows *rows, R(scratch) * s) {
         return 0;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
-    ts_knobs knobs = no_filters(NAN);
-    intptr_t i = 0, next = rows->past_cache && R(is_plain)(&out) ? R(first_on_line)(rows)
-                                                                 : 0; /* the next that are taken together */
+    const ts_knobs knobs = no_filters(temperature_of(rows, 0));
+    const int begins_on_line = rows->past_cache && R(is_plain)(&out);
+    intptr_t i = 0, next = begins_on_line ? R(first_on_line)(rows) : 0; /* the next that are taken together */
     while (i + 16 <= rows->n_rows) {
         if (i == next) {
             intptr_t n_taken = R(softmax_adjacent)(rows, i, s);
@@ -121,7 +121,6 @@ static intptr_t R(softmax_sixteens)(const ts_rows *rows, R(scratch) * s) {
         }
         row.numbers.data = rows->logits.data + i * rows->logits_step;
         out.data = rows->out.data + i * rows->out_step;
-        knobs.temperature = temperature_of(rows, i);
         R(softmax_row)(&row, rows->n_categories, &knobs, &out, s);
         i++;
     }
