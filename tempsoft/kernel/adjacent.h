@@ -58,13 +58,13 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type
         }
         for (int k = 0; k < TOGETHER; k++)
             v[k] = R(load_typed)(f->x, i + k * LANES, type);
-        R(exp_fast)(v, TOGETHER, &scale, &seen);
+        R(exp_fast)(v, TOGETHER, &scale, &seen, NULL);
         for (int k = 0; k < TOGETHER; k++)
             V(store)(f->e + i + k * LANES, v[k]);
     }
     for (; i < length; i += LANES) {
         VR v = R(load_typed)(f->x, i, type);
-        R(exp_fast)(&v, 1, &scale, &seen);
+        R(exp_fast)(&v, 1, &scale, &seen, NULL);
         V(store)(f->e + i, v);
     }
     return !R(exceeded)(&seen);

@@ -1,7 +1,7 @@
 /* The kernels of one number type, each layer on those before it. For REAL, by inclusion. */
 /* clang-format off: the order matters */
-#include "exp.h"
 #include "sum.h"
+#include "exp.h"
 #include "convert.h"
 #include "source.h"
 #include "lines.h"

@@ -111,7 +111,7 @@ static inline intptr_t R(first_divided)(const char *x, const R(undivided) * d) {
  * `in_place`: they take the place of those, or of some before them. */
 TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
                                 R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache, int in_place) {
-    const intptr_t size = R(size_of)(type), behind = before ? TS_GROUP : SETTLED;
+    const intptr_t size = R(size_of)(type);
     const intptr_t head = before ? before->head : 0, body = before ? before->body : 0;
     const intptr_t whole = body / TS_GROUP * TS_GROUP;
     const intptr_t turn = before && past_cache && !in_place ? R(first_divided)(x, before) : 0;
@@ -132,23 +132,24 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
         for (int k = 0; divides && in_place && k < TS_GROUP; k += LANES)
             R(divide_at)(before, head + i + k, type, past_cache);
         VR v[TS_GROUP / LANES];
+        TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k += TOGETHER) {
+            const R(settled) settled = {&sum, e + i - SETTLED, k / TOGETHER};
             for (int j = k; j < k + TOGETHER; j++)
                 v[j] = R(load_typed)(x, i + j * LANES, type);
-            exp_of(v + k, TOGETHER, scale, seen);
+            if (i >= SETTLED)
+                exp_of(v + k, TOGETHER, scale, seen, &settled);
+            else
+                exp_of(v + k, TOGETHER, scale, seen, NULL);
             for (int j = k; j < k + TOGETHER; j++)
                 V(store)(e + i + j * LANES, v[j]);
         }
-        if (!before && i >= SETTLED)
-            R(sum_settled)(&sum, e + i - SETTLED);
-        else if (before && i > 0)
-            R(sum_group)(&sum, e + i - TS_GROUP);
         for (int k = 0; divides && !in_place && k < TS_GROUP; k += LANES) /* faster here, where it may be */
             R(divide_at)(before, head + (i + turn < whole ? i + turn : i + turn - whole) + k, type, past_cache);
     }
     for (intptr_t at = i < whole ? i : whole; at < body; at += LANES)
         R(divide_at)(before, head + at, type, past_cache);
-    intptr_t summed = i > behind ? i - behind : 0;
+    intptr_t summed = i > SETTLED ? i - SETTLED : 0;
     if (i < n) {
         REAL buffer[2 * TS_GROUP];
         const ts_vector numbers = {(char *)x, size, type};

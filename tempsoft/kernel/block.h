@@ -207,17 +207,17 @@ static inline int R(exceeds)(double max, const tempering *k, double exponent) {
     return v_mask_any(V(not_le)(n_plus_round, V(set1)(ROUND + HEADROOM)));
 }
 
-typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen);
+typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen, const R(settled) * settled);
 
 /* The next TOGETHER vectors, while those of the next block are on their way. */
 TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
-                               R(seen) * seen, REAL *e) {
+                               R(seen) * seen, const R(settled) * settled, REAL *e) {
     VR v[TOGETHER];
     for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
         fetch_ahead((uintptr_t)x + (uintptr_t)(n + line) * sizeof(REAL));
     for (int k = 0; k < TOGETHER; k++)
         v[k] = V(load)(x + k * LANES);
-    exp_of(v, TOGETHER, s, seen);
+    exp_of(v, TOGETHER, s, seen, settled);
     for (int k = 0; k < TOGETHER; k++)
         V(store)(e + k * LANES, least ? V(keep_ge)(V(load)(x + k * LANES), *least, v[k]) : v[k]);
 }
@@ -228,12 +228,12 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
     const VR nothing = V(set1)((REAL)-INFINITY);
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
-        R(exp_together)(exp_of, x + i, n, s, least, seen, e + i);
+        R(exp_together)(exp_of, x + i, n, s, least, seen, NULL, e + i);
     if (n - i > LANES) {
         VR v[TOGETHER];
         for (int k = 0; k < TOGETHER; k++)
             v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, nothing);
-        exp_of(v, TOGETHER, s, seen);
+        exp_of(v, TOGETHER, s, seen, NULL);
         for (int k = 0; k < TOGETHER; k++, i += LANES) {
             if (least)
                 v[k] = V(keep_ge)(V(load_up_to)(x + i, n - i, nothing), *least, v[k]);
@@ -242,7 +242,7 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
     } else if (n > i) {
         const VR before = V(load_up_to)(x + i, n - i, nothing);
         VR v = before;
-        exp_of(&v, 1, s, seen);
+        exp_of(&v, 1, s, seen, NULL);
         V(store)(e + i, V(up_to)(least ? V(keep_ge)(before, *least, v) : v, n - i));
         i += LANES;
     }
@@ -250,18 +250,22 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
         V(store)(e + i, V(set1)(0));
 }
 
-/* Sums are taken well behind the exponentials: together they were found slower, for want of registers (AVX2) or because
- * more is in flight than a CPU can look at (AVX-512); in two passes, memory has nothing to do in the second. */
+/* Sums are taken well behind the exponentials, when what was stored is there to be loaded: right behind them, more waits
+ * than a CPU can look at; in two passes, memory has nothing to do in the second. */
 TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) s,
                              const VR *least, R(seen) * seen, REAL *e) {
     R(sum) sum = R(sum_zero)();
     if (groups == ALL_GROUPS) {
         intptr_t i = 0;
         for (; i + TS_GROUP <= n; i += TS_GROUP) {
-            for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES)
-                R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, e + i + k);
-            if (i >= SETTLED)
-                R(sum_settled)(&sum, e + i - SETTLED);
+            TS_UNROLL
+            for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES) {
+                const R(settled) settled = {&sum, e + i - SETTLED, (int)k / (TOGETHER * LANES)};
+                if (i >= SETTLED)
+                    R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, &settled, e + i + k);
+                else
+                    R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, NULL, e + i + k);
+            }
         }
         R(exp_span)(exp_of, x + i, n - i, &s, least, seen, e + i);
         for (i = i > SETTLED ? i - SETTLED : 0; i < n; i += TS_GROUP)

@@ -80,9 +80,10 @@ static inline int R(exceeded)(const R(seen) * seen) {
 }
 
 /* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. Of
- * each its own c, or of all one if `step` is 0. */
+ * each its own c, or of all one if `step` is 0. A group that has settled is added half way, unless it is NULL: that
+ * keeps other parts of a CPU busy, and was found faster in the middle than before or behind. */
 TS_INLINE void R(exp_fast_each)(VR *x, int n, const R(scale) * s, const VR *round_less_c, const VR *lowest, int step,
-                                R(seen) * seen) {
+                                R(seen) * seen, const R(settled) * settled) {
     VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n; i++)
         x[i] = V(max)(lowest[i * step], x[i]); /* a NaN stays one */
@@ -94,25 +95,29 @@ TS_INLINE void R(exp_fast_each)(VR *x, int n, const R(scale) * s, const VR *roun
         r[i] = V(fms)(x[i], s->a_hi, V(sub)(n_plus_round[i], round_less_c[i * step]));
     for (int i = 0; i < n; i++)
         r[i] = V(fma)(x[i], s->a_lo, r[i]);
+    if (settled)
+        R(add_settled)(settled);
     R(exp2)(r, n, p);
     for (int i = 0; i < n; i++)
         x[i] = V(times_two_to)(p[i], n_plus_round[i]);
 }
 
-TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
-    R(exp_fast_each)(x, n, s, &s->round_less_c, &s->lowest, 0, seen);
+TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen, const R(settled) * settled) {
+    R(exp_fast_each)(x, n, s, &s->round_less_c, &s->lowest, 0, seen, settled);
 }
 
 /* The same, and the largest logit: this costs less here than another look at the block. */
-TS_INLINE void R(exp_fast_max)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
+TS_INLINE void R(exp_fast_max)(VR *x, int n, const R(scale) * s, R(seen) * seen, const R(settled) * settled) {
     for (int i = 0; i < n; i++)
         seen->x = V(max)(x[i], seen->x);
-    R(exp_fast)(x, n, s, seen);
+    R(exp_fast)(x, n, s, seen, settled);
 }
 
 /* Weights, over 2^c; it takes two powers of two for any weight to be in range. */
-TS_INLINE void R(exp_weighed)(VR *x, int n, const R(scale) * s, R(seen) * seen) {
+TS_INLINE void R(exp_weighed)(VR *x, int n, const R(scale) * s, R(seen) * seen, const R(settled) * settled) {
     (void)seen;
+    if (settled)
+        R(add_settled)(settled);
     for (int i = 0; i < n; i++)
         x[i] = V(fma)(V(mul)(x[i], s->a_hi), s->a_lo, V(set1)(0)); /* 0 for -0, which cannot be widened */
 }
@@ -141,8 +146,10 @@ static inline void careful_argument(vd x, double max, const tempering *k, vd *n,
 }
 #endif
 
-TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen) {
+TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen, const R(settled) * settled) {
     (void)seen; /* the row's largest is known, and is 2^0 */
+    if (settled)
+        R(add_settled)(settled);
     VR n[TOGETHER], r[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n_vectors; i++) {
 #if TS_REAL == 32

@@ -20,9 +20,11 @@
 #if defined(__GNUC__)
 #define TS_INLINE static inline __attribute__((always_inline))
 #define TS_APART static __attribute__((noinline))
+#define TS_UNROLL _Pragma("GCC unroll 8")
 #else
 #define TS_INLINE static inline
 #define TS_APART static
+#define TS_UNROLL
 #endif
 
 #include "status.h"

@@ -63,13 +63,13 @@ TS_INLINE void R(exp_lanes)(const REAL *x, intptr_t x_step, intptr_t n, const R(
         VR v[TOGETHER];
         for (int k = 0; k < TOGETHER; k++)
             v[k] = V(load)(x + (i + k) * x_step);
-        R(exp_fast)(v, TOGETHER, scale, seen);
+        R(exp_fast)(v, TOGETHER, scale, seen, NULL);
         for (int k = 0; k < TOGETHER; k++)
             V(store)(e + (i + k) * e_step, v[k]);
     }
     for (; i < n; i++) {
         VR v = V(load)(x + i * x_step);
-        R(exp_fast)(&v, 1, scale, seen);
+        R(exp_fast)(&v, 1, scale, seen, NULL);
         V(store)(e + i * e_step, v);
     }
 }

@@ -47,10 +47,10 @@ static log_sums R(log_sums_of_row)(const ts_plan *plan) {
     VR e = V(set1)((REAL)plan->max);
     R(seen) unused = R(nothing_seen)();
     if (plan->formula == TS_CAREFUL) {
-        R(exp_careful)(&e, 1, &scale, &unused);
+        R(exp_careful)(&e, 1, &scale, &unused, NULL);
         return log_sums_of(vd_set1((double)V(largest)(e)), sum, max, temperature);
     }
-    R(exp_fast)(&e, 1, &scale, &unused);
+    R(exp_fast)(&e, 1, &scale, &unused, NULL);
     const vd_pair inverse = {vd_set1(k->inverse.hi), vd_set1(k->inverse.lo)};
     return R(fast_log_sums_of)(vd_set1((double)V(largest)(e)), sum, max, temperature, inverse);
 }
@@ -117,7 +117,7 @@ TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, log_sums 
     const VR max = V(load)(p->max + first);
     R(seen) unused = R(nothing_seen)();
     VR e = max;
-    R(exp_fast)(&e, 1, &scale, &unused);
+    R(exp_fast)(&e, 1, &scale, &unused, NULL);
     for (int part = 0; part < WIDTHS; part++) {
         const intptr_t at = first + part * VD_LANES;
         vd_pair sum = {vd_load(p->sum_hi + at), vd_load(p->sum_lo + at)};

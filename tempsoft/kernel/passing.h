@@ -114,7 +114,7 @@ TS_INLINE void R(exp_category)(const R(strip) * t, const REAL *x, const R(scale)
             numbers[k] = V(load)(x + (v + k) * LANES);
         for (int k = 0; k < TOGETHER && max; k++)
             max[v + k] = V(max)(numbers[k], max[v + k]);
-        R(exp_fast_each)(numbers, TOGETHER, scale, t->round_less_c + v, t->lowest + v, 1, seen);
+        R(exp_fast_each)(numbers, TOGETHER, scale, t->round_less_c + v, t->lowest + v, 1, seen, NULL);
         for (int k = 0; k < TOGETHER; k++)
             V(store)(e + (v + k) * LANES, numbers[k]);
     }

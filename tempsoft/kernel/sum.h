@@ -11,7 +11,7 @@
 #define PIECES (16 / LANES)       /* vectors of 16 REALs */
 #define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs: every second lane each, if two */
 
-#define SETTLED (6 * TS_GROUP) /* numbers, until what was stored is in the cache and not on its way there */
+#define SETTLED (5 * TS_GROUP) /* numbers, until what was stored is in the cache and not on its way there */
 
 typedef struct {
     vd hi[PARTS];
@@ -75,19 +75,29 @@ static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
     R(sum_vectors)(sum, vectors);
 }
 
-/* The same of a group that has been in memory for SETTLED numbers, with another behind it: see vf_widened_at. */
-static inline void R(sum_settled)(R(sum) * sum, const REAL *e) {
+/* A group that has been in memory for SETTLED numbers, with another behind it: see vf_widened_at. It is added while
+ * exponentials are made, TOGETHER vectors at a time, a share of the accumulators each time. */
+typedef struct {
+    R(sum) * sum;
+    const REAL *e;
+    int share;
+} R(settled);
+
+TS_INLINE void R(add_settled)(const R(settled) * group) {
+    const int n_shares = TS_GROUP / (TOGETHER * LANES);
+    for (int part = group->share * PARTS / n_shares; part < (group->share + 1) * PARTS / n_shares; part++) {
+        const REAL *p = group->e + part / WIDTHS * LANES;
+        vd *const hi = &group->sum->hi[part];
 #if TS_REAL == 32
-    for (int part = 0; part < PARTS; part++) {
-        const float *p = e + part / WIDTHS * LANES;
         vd chunks[4];
         for (int chunk = 0; chunk < 4; chunk++)
             chunks[chunk] = vf_widened_at(p + 16 * chunk, part % WIDTHS);
-        sum->hi[part] = vd_add(sum->hi[part], vd_add(vd_add(chunks[0], chunks[1]), vd_add(chunks[2], chunks[3])));
-    }
+        *hi = vd_add(*hi, vd_add(vd_add(chunks[0], chunks[1]), vd_add(chunks[2], chunks[3])));
 #else
-    R(sum_group)(sum, e);
+        for (int chunk = 0; chunk < 4; chunk++)
+            sum_compensated(hi, &group->sum->lo[part], vd_load(p + 16 * chunk));
 #endif
+    }
 }
 
 #if TS_REAL == 64

@@ -7,7 +7,7 @@
 
 #define VF_LANES 8
 #define VD_LANES 4
-#define TOGETHER 4
+#define TOGETHER 2
 #define VF_PIECE 4
 #define VD_PIECE 2
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
