@@ -70,93 +70,6 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type
     return !R(exceeded)(&seen);
 }
 
-/* A piece of each of LANES rows at e, n numbers apart, with a row in each lane; 0 for what is not below `left`. */
-TS_INLINE void R(turn_piece)(const REAL *e, intptr_t n, intptr_t left, VR v[PIECE]) {
-    for (int j = 0; j < PIECE; j++)
-        v[j] = V(load_pieces)(e + j * n, PIECE * n);
-    V(transpose_pieces)(v);
-    for (int j = 1; j < PIECE; j++)
-        v[j] = j < left ? v[j] : V(set1)(0);
-}
-
-/* The sum of a group, of which `n_chunks` are not 0: an accumulator of sum_vectors that had nothing yet. */
-TS_INLINE void R(add_chunks)(const vd chunks[4], int n_chunks, vd *hi, vd *lo) {
-#if TS_REAL == 32
-    const vd first = n_chunks > 1 ? vd_add(chunks[0], chunks[1]) : chunks[0];
-    const vd second = n_chunks > 3 ? vd_add(chunks[2], chunks[3]) : chunks[2];
-    (void)lo;
-    *hi = n_chunks > 2 ? vd_add(first, second) : first;
-#else
-    *hi = chunks[0];
-    *lo = vd_set1(0);
-    for (int chunk = 1; chunk < n_chunks; chunk++)
-        sum_compensated(hi, lo, chunks[chunk]);
-#endif
-}
-
-/* The sums of 16 rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond
- * 16: the accumulators have a row in each lane. */
-TS_INLINE R(sum) R(adjacent_sum)(const REAL *e, intptr_t n, int n_most) {
-    const int surely = n_most <= 16 ? n_most - 3 : n_most - 15, n_chunks = (n_most + 15) / 16;
-    R(sum) sums[16];
-    for (int i = 0; i < 16 && i < n_most; i += PIECE)
-        for (int c = 0; c < 16; c += LANES) {
-            VR v[4][PIECE];
-            for (int at = i; at < n_most; at += 16)
-                if (at < surely || at < n)
-                    R(turn_piece)(e + c * n + at, n, n - at, v[at / 16]);
-                else
-                    for (int j = 0; j < PIECE; j++)
-                        v[at / 16][j] = V(set1)(0);
-            for (int j = 0; j < PIECE; j++)
-                for (int part = 0; part < WIDTHS; part++) {
-                    const int to = c / VD_LANES + part;
-                    vd chunks[4];
-                    for (int chunk = 0; chunk < 4; chunk++)
-                        chunks[chunk] = chunk < n_chunks ? R(part)(v[chunk][j], part) : vd_set1(0);
-#if TS_REAL == 32
-                    R(add_chunks)(chunks, n_chunks, &sums[i + j].hi[to], NULL);
-#else
-                    R(add_chunks)(chunks, n_chunks, &sums[i + j].hi[to], &sums[i + j].lo[to]);
-#endif
-                }
-        }
-    return R(sum_across_first)(sums, n_most < 16 ? n_most : 16);
-}
-
-/* The same of more, row by row. */
-static R(sum) R(adjacent_sum_by_rows)(const REAL *e, intptr_t n) {
-    R(sum) rows[16];
-    for (int row = 0; row < 16; row++, e += n) {
-        intptr_t i = 0;
-        rows[row] = R(sum_zero)();
-        for (; i + TS_GROUP <= n; i += TS_GROUP)
-            R(sum_group)(&rows[row], e + i);
-        if (i == n)
-            continue;
-        VR rest[TS_GROUP / LANES];
-        for (int k = 0; k < TS_GROUP / LANES; k++)
-            rest[k] = V(load_up_to)(e + i + k * LANES, n - i - k * LANES, V(set1)(0));
-        R(sum_vectors)(&rows[row], rest);
-    }
-    return R(sum_of_sixteen)(rows);
-}
-
-/* The sums of n_rows rows. */
-static void R(adjacent_sums)(const REAL *e, intptr_t n, intptr_t n_rows, double *sum_hi, double *sum_lo) {
-    for (intptr_t c = 0; c < n_rows; c += 16, e += 16 * n) {
-        const R(sum) total = n > 64    ? R(adjacent_sum_by_rows)(e, n)
-                             : n <= 4  ? R(adjacent_sum)(e, n, 4)
-                             : n <= 8  ? R(adjacent_sum)(e, n, 8)
-                             : n <= 12 ? R(adjacent_sum)(e, n, 12)
-                             : n <= 16 ? R(adjacent_sum)(e, n, 16)
-                             : n <= 32 ? R(adjacent_sum)(e, n, 32)
-                             : n <= 48 ? R(adjacent_sum)(e, n, 48)
-                                       : R(adjacent_sum)(e, n, 64);
-        R(put_sums)(&total, sum_hi + c, sum_lo + c);
-    }
-}
-
 /* Whether c did for all rows of these sums: the largest exponential is at least the mean. */
 static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
@@ -200,12 +113,12 @@ static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, in
 
 /* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
 TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, char *to, ts_type type,
-                                  int past_cache, const R(scratch) * s) {
+                                  int past_cache, const REAL *row_of) {
     for (intptr_t row = 0; row < f->n_rows; row += LANES) {
         const VR row_hi = V(load)(hi + row), row_lo = V(load)(lo + row);
         for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
-            const VR row_of = V(load)(s->row_of + at);
-            const R(factor) factor = {V(permute)(row_hi, row_of), V(permute)(row_lo, row_of), 0};
+            const VR rows = V(load)(row_of + at);
+            const R(factor) factor = {V(permute)(row_hi, rows), V(permute)(row_lo, rows), 0};
             const VR p = R(probability)(V(load)(f->e + i), &factor, 0);
             if (past_cache)
                 V(stream)((REAL *)to + i, p);
@@ -216,7 +129,8 @@ TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const R
 }
 
 /* softmax of a tile from row `first` on; how many rows were taken. */
-TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache,
+                                          R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     char *const to = rows->out.data + first * rows->out_step;
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
@@ -224,7 +138,7 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
     if (f.n_rows == 0)
         return 0;
-    int does = R(adjacent_exp)(&f, k, type, 0, rows->past_cache ? NULL : to);
+    int does = R(adjacent_exp)(&f, k, type, 0, past_cache ? NULL : to);
     if (does) {
         R(adjacent_sums)(f.e, f.n, f.n_rows, sum_hi, sum_lo);
         does = R(are_reached)(sum_hi, f.n_rows, f.n);
@@ -239,25 +153,44 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
         s->rows_of = f.n;
     }
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
-    if (!rows->past_cache || type != PLAIN) {
-        R(adjacent_divide)(&f, hi, lo, to, type, 0, s);
+    if (!past_cache) {
+        R(adjacent_divide)(&f, hi, lo, to, type, 0, s->row_of);
     } else if (R(before_line)((REAL *)to) == 0) {
-        R(adjacent_divide)(&f, hi, lo, to, PLAIN, 1, s);
+        R(adjacent_divide)(&f, hi, lo, to, PLAIN, 1, s->row_of);
     } else {
-        R(adjacent_divide)(&f, hi, lo, (char *)f.e, PLAIN, 0, s);
+        R(adjacent_divide)(&f, hi, lo, (char *)f.e, PLAIN, 0, s->row_of);
         R(copy_past_cache)(f.e, f.n * f.n_rows, (REAL *)to);
     }
     return f.n_rows;
 }
+
+/* Each by itself: of many loops in one function a compiler keeps too little in registers. */
+TS_APART intptr_t R(softmax_adjacent_in_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(softmax_adjacent_as)(rows, first, PLAIN, 0, s);
+}
+
+TS_APART intptr_t R(softmax_adjacent_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(softmax_adjacent_as)(rows, first, PLAIN, 1, s);
+}
+
+#if TS_REAL == 32
+TS_APART intptr_t R(softmax_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(softmax_adjacent_as)(rows, first, TS_F16, 0, s);
+}
+
+TS_APART intptr_t R(softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(softmax_adjacent_as)(rows, first, TS_BF16, 0, s);
+}
+#endif
 
 static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->out_step != rows->logits_step || rows->out.type != rows->logits.type || !R(are_adjacent)(rows, s))
         return 0;
 #if TS_REAL == 32
     if (rows->out.type == TS_F16)
-        return R(softmax_adjacent_as)(rows, first, TS_F16, s);
+        return R(softmax_adjacent_f16)(rows, first, s);
     if (rows->out.type == TS_BF16)
-        return R(softmax_adjacent_as)(rows, first, TS_BF16, s);
+        return R(softmax_adjacent_bf16)(rows, first, s);
 #endif
-    return R(softmax_adjacent_as)(rows, first, PLAIN, s);
+    return (rows->past_cache ? R(softmax_adjacent_past_cache) : R(softmax_adjacent_in_cache))(rows, first, s);
 }

@@ -22,6 +22,7 @@
 #include "draw_row.h"
 #include "lanes.h"
 #include "columns.h"
+#include "adjacent_sums.h"
 #include "adjacent.h"
 #include "sixteen.h"
 #include "rows.h"

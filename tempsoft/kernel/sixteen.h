@@ -63,9 +63,8 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
         scale.lowest = V(set1)(t->lowest[i]);
         sums[i] = R(sums_beside)(R(exp_fast), x, rows->n_categories, type, &scale, &seen, e, NULL, 0, 0);
     }
-    const R(sum) total = R(sum_of_sixteen)(sums);
     double sum_hi[16], sum_lo[16];
-    R(put_sums)(&total, sum_hi, sum_lo);
+    R(put_sums_of_rows)(sums, sum_hi, sum_lo);
     R(inverses)(sum_hi, sum_lo, 16, t->hi, t->lo);
     return !R(exceeded)(&seen);
 }

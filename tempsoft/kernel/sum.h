@@ -102,28 +102,33 @@ TS_INLINE void R(add_settled)(const R(settled) * group) {
 
 #if TS_REAL == 64
 /* 2 n -> n -> ... -> 1, n vectors into the n before them. */
-static inline double fold_halves(vd *sums, int n) {
+static inline vd fold_vectors(vd *sums, int n) {
     for (; n >= 1; n /= 2)
         for (int i = 0; i < n; i++)
             sums[i] = vd_add(sums[i], sums[i + n]);
-    double lanes[VD_LANES];
-    vd_store(lanes, sums[0]);
-    for (int width = VD_LANES / 2; width >= 1; width /= 2)
-        for (int i = 0; i < width; i++)
-            lanes[i] += lanes[i + width];
-    return lanes[0];
+    return sums[0];
 }
 #endif
 
-/* The sum of 16 accumulators without their errors; they are used up. */
-static inline double R(fold)(vd *sums) {
+/* The sum of 16 accumulators without their errors, but for the additions of lanes; they are used up. */
+static inline vd R(fold_parts)(vd *sums) {
 #if TS_REAL == 32
     for (int i = 0; i < PARTS / 2; i++)
         sums[i] = vd_add(sums[2 * i], sums[2 * i + 1]);
-    return fold_halves(sums, PARTS / 4) * 0x1p896; /* what vf_widened took */
+    return fold_vectors(sums, PARTS / 4);
 #else
-    return fold_halves(sums, PARTS / 2);
+    return fold_vectors(sums, PARTS / 2);
 #endif
+}
+
+/* The same with them. */
+static inline double R(fold)(vd *sums) {
+    double lanes[VD_LANES];
+    vd_store(lanes, R(fold_parts)(sums));
+    for (int width = VD_LANES / 2; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    return TS_REAL == 32 ? lanes[0] * 0x1p896 : lanes[0]; /* what vf_widened took */
 }
 
 /* The fold of accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane, of the first n of
@@ -166,32 +171,42 @@ TS_INLINE void R(put_sums)(const R(sum) * total, double *sum_hi, double *sum_lo)
 
 static inline R(sum) R(sum_across)(R(sum) sums[16]) { return R(sum_across_first)(sums, 16); }
 
-/* 16 sums of rows as 16 accumulators whose lanes are those rows, and the other way round of where they lie. */
-static inline R(sum) R(sum_of_sixteen)(const R(sum) rows[16]) {
-    R(sum) sums[16];
+#if TS_REAL == 32
+/* The sums of VD_LANES rows, of which the lanes are left to be added, to memory. */
+TS_INLINE void R(put_folded)(const vd sums[VD_LANES], double *sum_hi, double *sum_lo) {
+    vd_store(sum_hi, vd_mul(vd_fold(sums), vd_set1(0x1p896))); /* what vf_widened took */
+    vd_store(sum_lo, vd_set1(0));
+}
+#endif
+
+/* The sums of 16 rows from their accumulators, which are used up, to memory. */
+TS_INLINE void R(put_sums_of_rows)(R(sum) rows[16], double *sum_hi, double *sum_lo) {
+#if TS_REAL == 32
+    for (int at = 0; at < 16; at += VD_LANES) {
+        vd sums[VD_LANES];
+        for (int i = 0; i < VD_LANES; i++)
+            sums[i] = R(fold_parts)(rows[at + i].hi);
+        R(put_folded)(sums, sum_hi + at, sum_lo + at);
+    }
+#else
+    R(sum) sums[16]; /* with a row in each lane */
     for (int part = 0; part < PARTS; part++)
         for (int to = 0; to < PARTS; to++) {
             vd hi[VD_LANES], lo[VD_LANES];
             for (int i = 0; i < VD_LANES; i++) {
                 hi[i] = rows[to * VD_LANES + i].hi[part];
-                lo[i] = R(sum_low)(&rows[to * VD_LANES + i], part);
+                lo[i] = rows[to * VD_LANES + i].lo[part];
             }
             vd_transpose(hi);
             vd_transpose(lo);
             for (int i = 0; i < VD_LANES; i++) {
-                const int j = part / WIDTHS * LANES + i * WIDTHS + part % WIDTHS;
-                sums[j].hi[to] = hi[i];
-#if TS_REAL == 64
-                sums[j].lo[to] = lo[i];
-#endif
+                sums[part * VD_LANES + i].hi[to] = hi[i];
+                sums[part * VD_LANES + i].lo[to] = lo[i];
             }
         }
-    R(sum) total = R(sum_across)(sums);
-#if TS_REAL == 32
-    for (int part = 0; part < PARTS; part++)
-        total.hi[part] = vd_mul(total.hi[part], vd_set1(0x1p896)); /* what vf_widened took */
+    const R(sum) total = R(sum_across)(sums);
+    R(put_sums)(&total, sum_hi, sum_lo);
 #endif
-    return total;
 }
 
 static inline dd R(sum_total)(R(sum) * sum) {

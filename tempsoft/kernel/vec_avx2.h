@@ -8,6 +8,7 @@
 #define VF_LANES 8
 #define VD_LANES 4
 #define TOGETHER 2
+#define BY_ROWS 33
 #define VF_PIECE 4
 #define VD_PIECE 2
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
@@ -196,6 +197,18 @@ static inline vf vf_where(v_mask a, vf x) { return _mm256_and_ps(a, x); }
 static inline vd vd_where(v_mask a, vd x) { return _mm256_and_pd(_mm256_castps_pd(a), x); }
 static inline vf vf_add_where(vf x, v_mask a, vf y) { return _mm256_add_ps(x, vf_where(a, y)); }
 static inline vd vd_add_where(vd x, v_mask a, vd y) { return _mm256_add_pd(x, vd_where(a, y)); }
+static inline void vd_interleave(vd v[2]) {
+    const vd low = _mm256_unpacklo_pd(v[0], v[1]), high = _mm256_unpackhi_pd(v[0], v[1]);
+    v[0] = _mm256_permute2f128_pd(low, high, 0x20);
+    v[1] = _mm256_permute2f128_pd(low, high, 0x31);
+}
+static inline vd vd_fold(const vd *v) {
+    vd half[2];
+    for (int i = 0; i < 2; i++)
+        half[i] = vd_add(_mm256_permute2f128_pd(v[i], v[i + 2], 0x20), _mm256_permute2f128_pd(v[i], v[i + 2], 0x31));
+    return vd_add(_mm256_unpacklo_pd(half[0], half[1]), _mm256_unpackhi_pd(half[0], half[1]));
+}
+
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
 static inline void vf_collect(float *p, vf x, v_mask a) {

@@ -12,6 +12,7 @@
 #define VF_LANES 16
 #define VD_LANES 8
 #define TOGETHER 4
+#define BY_ROWS 13
 #define VF_PIECE 4
 #define VD_PIECE 2
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL
@@ -187,6 +188,25 @@ static inline vd vd_power(vd x) {
     const __m512i power = _mm512_srli_epi64(_mm512_add_epi64(_mm512_castpd_si512(x), from_half_root), 52);
     const __m512i as_double = _mm512_or_si512(power, _mm512_castpd_si512(vd_set1(0x1p52)));
     return vd_sub(_mm512_castsi512_pd(as_double), vd_set1(0x1p52 + 1023));
+}
+
+static inline void vd_interleave(vd v[2]) {
+    const __m512i low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), four = _mm512_set1_epi64(4);
+    const vd even = v[0], odd = v[1];
+    v[0] = _mm512_permutex2var_pd(even, low, odd);
+    v[1] = _mm512_permutex2var_pd(even, _mm512_add_epi64(low, four), odd);
+}
+static inline vd vd_fold(const vd *v) {
+    vd half[4], quarter[2];
+    for (int i = 0; i < 4; i++) { /* rows 0 and 2, 4 and 6, 1 and 3, 5 and 7 */
+        const vd a = v[i % 2 * 4 + i / 2], b = v[i % 2 * 4 + i / 2 + 2];
+        half[i] = vd_add(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xee));
+    }
+    for (int i = 0; i < 2; i++) {
+        const vd a = half[2 * i], b = half[2 * i + 1];
+        quarter[i] = vd_add(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
+    }
+    return vd_add(_mm512_unpacklo_pd(quarter[0], quarter[1]), _mm512_unpackhi_pd(quarter[0], quarter[1]));
 }
 
 static inline int vf_count(v_mask a) { return __builtin_popcount(a); }

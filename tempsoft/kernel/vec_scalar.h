@@ -21,7 +21,9 @@ typedef int v_mask;
 
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
 #define TOGETHER 1                          /* vectors whose exponentials are best computed together: 1, 2 or 4 */
-#define VF_PIECE 1                          /* lanes of a piece: 16 bytes, or less where there is no more */
+#define BY_ROWS                                                                                                        \
+    33 /* categories of adjacent rows of floats from which on each row is added by itself, not 16 in lanes */
+#define VF_PIECE 1 /* lanes of a piece: 16 bytes, or less where there is no more */
 #define VD_PIECE 1
 
 static inline vf vf_set1(float x) { return x; }
@@ -33,11 +35,8 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     (void)n;
     *p = x;
 }
-/* The first n lanes of x, all or none, and 0 in the others. n > 0 here. */
-static inline vf vf_up_to(vf x, intptr_t n) {
-    (void)n;
-    return x;
-}
+/* The first n lanes of x, all or none, and 0 in the others. */
+static inline vf vf_up_to(vf x, intptr_t n) { return n > 0 ? x : 0; }
 /* To a whole vector's multiple in memory, past the cache where that can be; v_fence() makes it seen by others. */
 static inline void vf_stream(float *p, vf x) { *p = x; }
 static inline void vd_stream(double *p, double x) { *p = x; }
@@ -51,6 +50,10 @@ static inline void vd_transpose(vd *v) { (void)v; }
 /* Of lane i that lane of x of which `at` has the number, in its bits. */
 static inline vf vf_permute(vf x, vf at) { return (void)at, x; }
 static inline vd vd_permute(vd x, vd at) { return (void)at, x; }
+/* Two vectors, of the even and the odd numbers of a row, become that row; one vector, if a vector has one lane. */
+static inline void vd_interleave(vd v[1]) { (void)v; }
+/* The sums of the lanes of as many vectors as there are lanes: the second half to the first, and so on. */
+static inline vd vd_fold(const vd *v) { return v[0]; }
 /* A vector of pieces that are `step` numbers apart, and one of its pieces to memory. */
 static inline vf vf_load_pieces(const float *p, intptr_t step) { return (void)step, *p; }
 static inline vd vd_load_pieces(const double *p, intptr_t step) { return (void)step, *p; }
@@ -111,10 +114,7 @@ static inline void vd_store_up_to(double *p, intptr_t n, vd x) {
     (void)n;
     *p = x;
 }
-static inline vd vd_up_to(vd x, intptr_t n) {
-    (void)n;
-    return x;
-}
+static inline vd vd_up_to(vd x, intptr_t n) { return n > 0 ? x : 0; }
 static inline vd vd_add(vd a, vd b) { return a + b; }
 static inline vd vd_sub(vd a, vd b) { return a - b; }
 static inline vd vd_mul(vd a, vd b) { return a * b; }
