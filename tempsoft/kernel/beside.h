@@ -27,6 +27,7 @@ static inline R(factor) R(factor_of_one_block)(dd sum) {
 }
 
 TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
+    TS_LOADED(e);
     if (two_steps)
         e = V(mul)(e, V(set1)(STEP_DOWN));
     return V(fma)(e, f->hi, V(mul)(e, f->lo));

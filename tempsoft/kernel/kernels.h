@@ -27,6 +27,14 @@
 #define TS_UNROLL
 #endif
 
+/* A vector that is used twice is loaded once: to a compiler another load costs nothing, but it may be loads that are
+ * waited for. */
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(TEMPSOFT_EMULATE_AVX512)
+#define TS_LOADED(x) __asm__("" : "+v"(x))
+#else
+#define TS_LOADED(x) (void)(x)
+#endif
+
 #include "status.h"
 
 #define TS_REAL 64

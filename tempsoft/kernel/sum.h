@@ -11,7 +11,7 @@
 #define PIECES (16 / LANES)       /* vectors of 16 REALs */
 #define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs: every second lane each, if two */
 
-#define SETTLED (5 * TS_GROUP) /* numbers, until what was stored is in the cache and not on its way there */
+#define SETTLED (4 * TS_GROUP) /* numbers, until what was stored is in the cache and not on its way there */
 
 typedef struct {
     vd hi[PARTS];
