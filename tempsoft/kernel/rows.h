@@ -21,19 +21,33 @@ static int R(are_one_block)(const ts_rows *rows) {
 /* What the exponentials of a row are made with, if the fast formula may hold for it: found while the row before is
  * worked on, as it is a chain of its own. A NaN is left to be seen among the exponentials. */
 typedef struct {
-    R(scale) scale;
-    double c;
+    const tempering *k;
+    R(split) a;
+    int is_moderate; /* these are of the temperature; of the row: */
     int is_fast;
+    double c;
+    REAL round_less_c, lowest;
 } R(beginning);
 
-TS_INLINE R(beginning) R(begin)(const ts_rows *rows, intptr_t i, ts_type type, R(scratch) * s) {
+TS_INLINE void R(begin_at)(R(beginning) * b, double temperature, R(scratch) * s) {
+    b->k = R(tempering_for)(s, temperature);
+    b->a = R(split_of)(b->k->log2_e);
+    b->is_moderate = R(is_moderate)(b->k);
+}
+
+/* `b` is that of the row before. */
+TS_INLINE void R(begin)(R(beginning) * b, const ts_rows *rows, intptr_t i, ts_type type, R(scratch) * s) {
     const char *x = rows->logits.data + rows->logits_step * i;
-    const tempering *k = R(tempering_for)(s, temperature_of(rows, i));
-    R(beginning) b;
-    b.c = R(exponent_of)((double)V(largest)(R(first_max)(x, rows->n_categories, type)), k);
-    b.is_fast = R(is_moderate)(k) && fabs(b.c) < LARGEST_EXPONENT;
-    b.scale = R(scale_of)(k, b.c, 0);
-    return b;
+    if (rows->temperature_step)
+        R(begin_at)(b, temperature_of(rows, i), s);
+    b->c = R(exponent_of)((double)V(largest)(R(first_max)(x, rows->n_categories, type)), b->k);
+    b->is_fast = b->is_moderate && fabs(b->c) < LARGEST_EXPONENT;
+    b->round_less_c = (REAL)(ROUND - b->c);
+    b->lowest = R(lowest_of)(b->k, b->c);
+}
+
+static inline R(scale) R(scale_of_beginning)(const R(beginning) * b) {
+    return (R(scale)){V(set1)(b->a.hi), V(set1)(b->a.lo), V(set1)(b->round_less_c), V(set1)(b->lowest), 0, b->k};
 }
 
 TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
@@ -46,25 +60,27 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0, 0, 0};
     R(seam) line, *const seam = past_cache ? &line : NULL;
     line.n = 0;
-    R(beginning) next = R(begin)(rows, first, type, s);
+    R(beginning) next;
+    R(begin_at)(&next, temperature_of(rows, first), s);
+    R(begin)(&next, rows, first, type, s);
     int is_waiting = 0;
     for (intptr_t i = first; i < rows->n_rows; i++) {
         const char *x = rows->logits.data + rows->logits_step * i;
-        const R(beginning) this = next;
+        const R(scale) scale = R(scale_of_beginning)(&next);
         REAL *const e = i & 1 ? s->block : s->weights;
         R(seen) seen = R(nothing_seen)();
-        int is_fast = this.is_fast;
+        int is_fast = next.is_fast;
         dd sum;
         if (i + 1 < rows->n_rows)
-            next = R(begin)(rows, i + 1, type, s);
+            R(begin)(&next, rows, i + 1, type, s);
         if (is_fast) {
             if (is_waiting) {
                 if (past_cache)
                     R(divide_head)(&waiting, seam);
-                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, &waiting, past_cache, 0);
+                sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, &waiting, past_cache, 0);
                 R(divide_tail)(&waiting, type, seam);
             } else {
-                sum = R(exp_beside)(R(exp_fast), x, n, type, &this.scale, &seen, e, NULL, past_cache, 0);
+                sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, NULL, past_cache, 0);
             }
             is_waiting = 0;
             is_fast = !R(exceeded)(&seen);
@@ -125,28 +141,29 @@ static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
 /* The sums of rows first ... end, and which of them are of the fast formula. */
 TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t end, ts_type type, R(plans) * plans,
                                 tempering *k, int *is_fast, R(scratch) * s) {
-    R(beginning) next = R(begin)(rows, first, type, s);
+    R(beginning) next;
+    R(begin_at)(&next, temperature_of(rows, first), s);
+    R(begin)(&next, rows, first, type, s);
     k[0] = s->k;
     plans->k = k;
     plans->k_step = rows->temperature_step != 0;
     for (intptr_t i = 0; first + i < end; i++) {
-        const R(beginning) this = next;
+        const R(scale) scale = R(scale_of_beginning)(&next);
         R(seen) seen = R(nothing_seen)();
         dd sum = {1, 0};
+        is_fast[i] = next.is_fast;
+        plans->exponent[i] = next.c;
         if (first + i + 1 < end) {
-            next = R(begin)(rows, first + i + 1, type, s);
+            R(begin)(&next, rows, first + i + 1, type, s);
             if (plans->k_step)
                 k[i + 1] = s->k;
         }
-        is_fast[i] = this.is_fast;
         if (is_fast[i]) {
             const char *x = rows->logits.data + rows->logits_step * (first + i);
-            sum =
-                R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &this.scale, &seen, s->weights, NULL, 0, 0);
+            sum = R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &scale, &seen, s->weights, NULL, 0, 0);
             is_fast[i] = !R(exceeded)(&seen);
         }
         plans->max[i] = V(largest)(seen.x);
-        plans->exponent[i] = this.c;
         plans->sum_hi[i] = sum.hi;
         plans->sum_lo[i] = sum.lo;
     }
