@@ -28,8 +28,23 @@ TS_INLINE void R(add_chunks)(const vd chunks[4], int n_chunks, vd *hi, vd *lo) {
 #endif
 }
 
-/* The sums of 16 rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond
- * 16, with a row in each lane; float32 every second row of a vector, as they are widened. */
+#if TS_REAL == 32
+/* The accumulators of 16 rows of three exponentials, with every second row in a lane: as they are widened. */
+TS_INLINE R(sum) R(sum_threes)(const REAL *e) {
+    R(sum) sums[16];
+    for (int c = 0; c < 16; c += LANES) {
+        VR v[3];
+        vf_turn_threes(e + 3 * c, v);
+        for (int j = 0; j < 3; j++)
+            for (int k = 0; k < WIDTHS; k++)
+                sums[j].hi[c / VD_LANES + k] = vf_widened(v[j], k);
+    }
+    return R(sum_across_first)(sums, 3);
+}
+#endif
+
+/* The same of rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond 16;
+ * of doubles, with every row in a lane. */
 TS_INLINE R(sum) R(sum_lanes_of_rows)(const REAL *e, intptr_t n, int n_most) {
     const int surely = n_most <= 16 ? n_most - 3 : n_most - 15, n_chunks = (n_most + 15) / 16;
     R(sum) sums[16];
@@ -60,13 +75,15 @@ TS_INLINE R(sum) R(sum_lanes_of_rows)(const REAL *e, intptr_t n, int n_most) {
 }
 
 TS_INLINE void R(sums_in_lanes)(const REAL *e, intptr_t n, int n_most, double *sum_hi, double *sum_lo) {
-    R(sum) total = R(sum_lanes_of_rows)(e, n, n_most);
 #if TS_REAL == 32
+    R(sum) total = n_most == 3 ? R(sum_threes)(e) : R(sum_lanes_of_rows)(e, n, n_most);
     for (int part = 0; part < PARTS; part += WIDTHS) {
         for (int k = 0; k < WIDTHS; k++)
             total.hi[part + k] = vd_mul(total.hi[part + k], vd_set1(0x1p896)); /* what vf_widened took */
         vd_interleave(&total.hi[part]);
     }
+#else
+    const R(sum) total = R(sum_lanes_of_rows)(e, n, n_most);
 #endif
     R(put_sums)(&total, sum_hi, sum_lo);
 }
@@ -121,7 +138,12 @@ TS_INLINE void R(sums_by_rows)(const REAL *e, intptr_t n, int n_chunks, double *
 static void R(adjacent_sums)(const REAL *e, intptr_t n, intptr_t n_rows, double *sum_hi, double *sum_lo) {
     const intptr_t in_lanes = n < FEWEST_BY_ROWS ? n : TS_GROUP + 1, rest = n % TS_GROUP;
     for (intptr_t c = 0; c < n_rows; c += 16, e += 16 * n, sum_hi += 16, sum_lo += 16)
-        if (in_lanes <= 4)
+#if TS_REAL == 32
+        if (n == 3)
+            R(sums_in_lanes)(e, n, 3, sum_hi, sum_lo);
+        else
+#endif
+            if (in_lanes <= 4)
             R(sums_in_lanes)(e, n, 4, sum_hi, sum_lo);
         else if (in_lanes <= 8)
             R(sums_in_lanes)(e, n, 8, sum_hi, sum_lo);

@@ -130,6 +130,15 @@ static inline void vf_transpose_pieces(vf *v) {
         v[2 * k + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a[k], a[k + 2]));
     }
 }
+static inline void vf_turn_threes(const float *p, vf v[3]) {
+    const vf a = vf_load(p), b = vf_load(p + 8), c = vf_load(p + 16);
+    v[0] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x92), c, 0x24); /* rows 0 3 6 1 4 7 2 5 */
+    v[1] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x24), c, 0x49); /* 5 0 3 6 1 4 7 2 */
+    v[2] = _mm256_blend_ps(_mm256_blend_ps(a, b, 0x49), c, 0x92); /* 2 5 0 3 6 1 4 7 */
+    v[0] = _mm256_permutevar8x32_ps(v[0], _mm256_setr_epi32(0, 3, 6, 1, 4, 7, 2, 5));
+    v[1] = _mm256_permutevar8x32_ps(v[1], _mm256_setr_epi32(1, 4, 7, 2, 5, 0, 3, 6));
+    v[2] = _mm256_permutevar8x32_ps(v[2], _mm256_setr_epi32(2, 5, 0, 3, 6, 1, 4, 7));
+}
 static inline vd vd_load_pieces(const double *p, intptr_t step) {
     return _mm256_castps_pd(vf_load_pieces((const float *)p, 2 * step));
 }

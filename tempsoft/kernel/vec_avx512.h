@@ -136,6 +136,17 @@ static inline void vf_transpose_pieces(vf *v) {
         v[2 * k + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a[k], a[k + 2]));
     }
 }
+static inline void vf_turn_threes(const float *p, vf v[3]) {
+    const __m512i thrice = _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45);
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    for (int j = 0; j < 3; j++) { /* of two vectors, as far as it lies in them, and of the third */
+        const __m512i at = _mm512_add_epi32(thrice, _mm512_set1_epi32(j));
+        const __mmask16 is_third = _mm512_cmpgt_epi32_mask(at, _mm512_set1_epi32(31));
+        const __m512i last = _mm512_mask_sub_epi32(lane, is_third, at, _mm512_set1_epi32(16));
+        const vf first = _mm512_permutex2var_ps(vf_load(p), at, vf_load(p + 16));
+        v[j] = _mm512_permutex2var_ps(first, last, vf_load(p + 32));
+    }
+}
 static inline vd vd_load_pieces(const double *p, intptr_t step) {
     return _mm512_castps_pd(vf_load_pieces((const float *)p, 2 * step));
 }

@@ -61,6 +61,8 @@ static inline void vd_store_piece(double *p, vd x, int piece) { (void)piece, *p 
 /* In each piece, lane j of vector i becomes lane i of vector j, of as many vectors as a piece has lanes. */
 static inline void vf_transpose_pieces(vf *v) { (void)v; }
 static inline void vd_transpose_pieces(vd *v) { (void)v; }
+/* As many rows of three numbers as there are lanes, to three vectors with a row in each lane. */
+static inline void vf_turn_threes(const float *p, vf v[3]) { v[0] = p[0], v[1] = p[1], v[2] = p[2]; }
 static inline vd vd_div(vd a, vd b) { return a / b; }
 static inline vd vd_load_floats(const float *p) { return *p; }
 static inline vf vf_add(vf a, vf b) { return a + b; }

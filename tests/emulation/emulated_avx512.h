@@ -169,6 +169,23 @@ static inline emulated_512 _mm512_permutexvar_ps(emulated_512 at, emulated_512 a
 static inline emulated_512 _mm512_permutexvar_pd(emulated_512 at, emulated_512 a) {
     EACH(8, r.d[i] = a.d[at.q[i] % 8]);
 }
+static inline emulated_512 _mm512_permutex2var_ps(emulated_512 a, emulated_512 at, emulated_512 b) {
+    EACH(16, r.f[i] = (at.u[i] & 16 ? b : a).f[at.u[i] % 16]);
+}
+static inline emulated_512 _mm512_permutex2var_pd(emulated_512 a, emulated_512 at, emulated_512 b) {
+    EACH(8, r.d[i] = (at.q[i] & 8 ? b : a).d[at.q[i] % 8]);
+}
+#define _mm512_setr_epi32(...) ((emulated_512){.u = {__VA_ARGS__}})
+#define _mm512_setr_epi64(...) ((emulated_512){.q = {__VA_ARGS__}})
+static inline __mmask16 _mm512_cmpgt_epi32_mask(emulated_512 a, emulated_512 b) {
+    __mmask16 mask = 0;
+    for (int i = 0; i < 16; i++)
+        mask |= (__mmask16)(((int32_t)a.u[i] > (int32_t)b.u[i]) << i);
+    return mask;
+}
+static inline emulated_512 _mm512_mask_sub_epi32(emulated_512 other, __mmask16 mask, emulated_512 a, emulated_512 b) {
+    EACH(16, r.u[i] = mask >> i & 1 ? a.u[i] - b.u[i] : other.u[i]);
+}
 static inline emulated_512 _mm512_ternarylogic_epi64(emulated_512 a, emulated_512 b, emulated_512 c, int table) {
     emulated_512 to;
     for (int i = 0; i < 8; i++) {
