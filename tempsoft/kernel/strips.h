@@ -5,7 +5,7 @@
  * look.
  */
 
-#define LINES_AHEAD 16                                  /* categories, from those worked on to those fetched */
+#define LINES_AHEAD 20                                  /* categories, from those worked on to those fetched */
 #define STRIP (TS_STRIP_BYTES / (intptr_t)sizeof(REAL)) /* columns */
 #define STRIP_TILES (TS_STRIP_BYTES / TS_TILE_BYTES)
 #define STRIP_VECTORS (STRIP / LANES)
