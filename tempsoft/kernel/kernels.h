@@ -20,10 +20,17 @@
 #if defined(__GNUC__)
 #define TS_INLINE static inline __attribute__((always_inline))
 #define TS_APART static __attribute__((noinline))
-#define TS_UNROLL _Pragma("GCC unroll 8")
 #else
 #define TS_INLINE static inline
 #define TS_APART static
+#endif
+
+/* A loop of a few steps, each with constants of its own. */
+#if defined(__clang__)
+#define TS_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define TS_UNROLL _Pragma("GCC unroll 8")
+#else
 #define TS_UNROLL
 #endif
 
