@@ -73,6 +73,7 @@ cdef extern from "kernel/plan.h" nogil:
     size_t ts_scratch_doubles(ts_function which, const ts_rows *rows)
     const ts_kernels *ts_kernels_at(int i)
     int ts_is_supported(const ts_kernels *kernels)
+    intptr_t ts_cache_bytes()
     const ts_kernels *ts_active
 
 cdef extern from "kernel/scratch.h" nogil:
@@ -500,6 +501,11 @@ def supported_isas():
             names.append(ts_kernels_at(i).name.decode())
         i += 1
     return tuple(names)
+
+
+def cache_bytes():
+    """Bytes of the largest cache that this CPU says it has; 0 if it does not say."""
+    return ts_cache_bytes()
 
 
 def isa():

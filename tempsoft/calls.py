@@ -15,7 +15,9 @@ from . import _kernels
 from .arguments import NO_FILTERS, Filters, Rows
 from .workers import LARGE_SLICE, SLICE_SIZE, Index, for_each_slice
 
-PAST_CACHE = 1 << 25  # bytes of results, from which on they are better written past the cache
+# Bytes of results, from which on they are better written past the cache: logits and results of a quarter of it fill
+# half, and the rest is for what else is going on. Of a large cache, or one of unknown size, 32 MB.
+PAST_CACHE = min(1 << 25, _kernels.cache_bytes() // 4 or 1 << 25)
 
 # operands past logits and temperature, for the slice of this index, first row and batch shape
 Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]

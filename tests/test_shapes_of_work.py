@@ -5,11 +5,13 @@ Each way of working has odd rows among ordinary ones, so that a tile or a neighb
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
 import tempsoft
-from tempsoft import calls
+from tempsoft import _kernels, calls
 
 DTYPES = ["float16", "float32", "float64"]
 ODD = {3: np.nan, 40: np.inf, 41: -np.inf, 77: 3e4, 78: -3e4, 130: 200.0}
@@ -30,6 +32,26 @@ def one_by_one(function, x, **options):
     return np.stack([function(row, **options) for row in x])
 
 
+@contextlib.contextmanager
+def past_the_cache():
+    """Within, all results go past the cache. A call with nothing but plain numbers beside contiguous
+    logits takes a path that never does so; of those, an np.float64 is none.
+    """
+    were_past = []
+    call = _kernels.call
+
+    def noting(gufunc, operands, out, signature, past_cache=False):
+        were_past.append(past_cache)
+        return call(gufunc, operands, out, signature, past_cache)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calls, "PAST_CACHE", 0)
+        patch.setattr(_kernels, "call", noting)
+        yield
+    assert were_past
+    assert all(were_past)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [2, 3, 7, 8, 9, 16, 17, 63, 64, 65, 100, 127, 128, 129, 1000, 1023, 1024])
 @pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
@@ -48,7 +70,7 @@ OFFSETS = {"near": 0.0, "within reach": 8.0, "at the end of reach": 12.5, "apart
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [*range(2, 18), 20, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 100, 127, 128])
-def test_adjacent_rows(compiled, n, dtype, monkeypatch):
+def test_adjacent_rows(compiled, n, dtype):
     rng = np.random.default_rng(n)
     for offset in OFFSETS.values():
         for spread, temperature in ((0.1, 1.0), (3.0, 3.0), (20.0, 0.7), (20.0, 0.01)):
@@ -59,11 +81,44 @@ def test_adjacent_rows(compiled, n, dtype, monkeypatch):
             together = compiled.softmax(x, temperature)
             assert together.tobytes() == one_by_one(compiled.softmax, x, temperature=temperature).tobytes()
             memory = np.full(x.size + 2, 7, dtype)
-            with monkeypatch.context() as patch:
-                patch.setattr(calls, "PAST_CACHE", 0)
-                compiled.softmax(x, temperature, out=memory[1:-1].reshape(x.shape))
-            assert memory[1:-1].tobytes() == together.tobytes()
-            assert memory[0] == memory[-1] == 7
+            for past_cache in (contextlib.nullcontext, past_the_cache):
+                memory[:] = 7
+                with past_cache():
+                    compiled.softmax(x, np.float64(temperature), out=memory[1:-1].reshape(x.shape))
+                assert memory[1:-1].tobytes() == together.tobytes()
+                assert memory[0] == memory[-1] == 7
+
+
+@pytest.mark.parametrize("n", [16, 100])
+def test_short_rows_at_extreme_temperatures(compiled, n):
+    """No c does for these: the fast formula does not hold."""
+    temperatures = {"float32": (1e-40, 1e-22, 1e21, 1e30), "float64": (1e-200, 1e-130, 1e130)}
+    for dtype, of_type in temperatures.items():
+        for temperature in of_type:
+            x = (np.random.default_rng(n).normal(0, 1, (64, n)) * temperature).astype(dtype)
+            together = compiled.softmax(x, temperature)
+            assert together.tobytes() == one_by_one(compiled.softmax, x, temperature=temperature).tobytes()
+
+
+@pytest.mark.parametrize("n", [2, 16, 60, 100])
+def test_short_rows_far_from_zero(compiled, n):
+    """At the end of what a c in reach of the fast formula does for, and beyond."""
+    rng = np.random.default_rng(n)
+    for place in (22_560, 22_600, 22_630, 22_660, 22_690, 22_713, 1e5):
+        for sign in (1, -1):
+            x = sign * place + rng.normal(0, 1, (640, n)) + rng.uniform(-12, 12, (640, 1))
+            x = x.astype("float32")
+            assert compiled.softmax(x).tobytes() == one_by_one(compiled.softmax, x).tobytes()
+
+
+@pytest.mark.parametrize("n", [3, 16, 100])
+def test_short_rows_with_gaps(compiled, n):
+    """Rows and results that lie as far apart as one another, and not side by side."""
+    memory = np.random.default_rng(n).normal(0, 3, (150, n + 4)).astype("float32")
+    out = np.full_like(memory, 7)
+    compiled.softmax(memory[:, :n], out=out[:, :n])
+    assert out[:, :n].tobytes() == one_by_one(compiled.softmax, memory[:, :n]).tobytes()
+    assert (out[:, n:] == 7).all()
 
 
 @pytest.mark.parametrize("function", ["softmax", "log_softmax"])
@@ -169,44 +224,43 @@ def test_strips_among_others(compiled, n, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_past_the_cache(compiled, dtype, monkeypatch):
+def test_past_the_cache(compiled, dtype):
     """Large results are written in another way, at any alignment; nothing beside them is touched."""
     cases = [(150, n) for n in (5, 65, 80, 100, 128, 1000, 1024, 1025, 5000)] + [(2, 300_000)]
     for number, n in cases:
         x = rows(number, n, dtype)
         for function in (compiled.softmax, compiled.log_softmax):
             right = {axis: function(x, axis=axis) for axis in (0, 1)}
-            monkeypatch.setattr(calls, "PAST_CACHE", 0)
             for axis in (0, 1):
                 for offset in (0, 1, 5):
                     memory = np.full(x.size + 16, 7, dtype)
                     out = memory[offset : offset + x.size].reshape(x.shape)
-                    function(x, axis=axis, out=out)
+                    with past_the_cache():
+                        function(x, np.float64(1.0), axis=axis, out=out)
                     assert out.tobytes() == right[axis].tobytes()
                     assert (memory[:offset] == 7).all()
                     assert (memory[offset + x.size :] == 7).all()
-            monkeypatch.undo()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [5, 17, 100, 300, 1000, 1100, 5000])
-def test_past_the_cache_between_others(compiled, dtype, n, monkeypatch):
+def test_past_the_cache_between_others(compiled, dtype, n):
     """Lines that rows share with what is beside them are written for the rows alone, in whatever order these lie."""
     x = rows(50, n, dtype)
-    monkeypatch.setattr(calls, "PAST_CACHE", 0)
     for function in (compiled.softmax, compiled.log_softmax):
         right = one_by_one(function, x)
         for width in (n, n + 1, n + 3, n + 16):
             for step in (1, -1):
                 memory = np.full((50, width), 7, dtype)
-                function(x, out=memory[::step, :n])
+                with past_the_cache():
+                    function(x, np.float64(1.0), out=memory[::step, :n])
                 assert memory[::step, :n].tobytes() == right.tobytes()
                 assert (memory[:, n:] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1025, 2048, 3000, 8192, 20_011, 40_000])
-def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
+def test_long_rows_that_wait(compiled, dtype, n):
     """A long row is divided while the next is read, whatever either is like."""
     rng = np.random.default_rng(n)
     x = rng.normal(0, 3, (24, n))
@@ -229,22 +283,24 @@ def test_long_rows_that_wait(compiled, dtype, n, monkeypatch):
     for temperature in (np.float64(1.0), temperatures):
         each = zip(x, np.broadcast_to(temperature, 24), strict=True)
         right = np.stack([compiled.softmax(row, t) for row, t in each])
-        for past_cache in (0, calls.PAST_CACHE):
-            monkeypatch.setattr(calls, "PAST_CACHE", past_cache)
+        for past_cache in (past_the_cache, contextlib.nullcontext):
             for offset in (0, 3):
                 memory = np.full(x.size + 16, 7, dtype)
                 out = memory[offset : offset + x.size].reshape(x.shape)
-                assert compiled.softmax(x, temperature, out=out).tobytes() == right.tobytes()
+                with past_cache():
+                    compiled.softmax(x, temperature, out=out)
+                assert out.tobytes() == right.tobytes()
                 assert (memory[:offset] == 7).all()
                 assert (memory[offset + x.size :] == 7).all()
             again = x.copy()
-            assert compiled.softmax(again, temperature, out=again).tobytes() == right.tobytes()
-            monkeypatch.undo()
+            with past_cache():
+                compiled.softmax(again, temperature, out=again)
+            assert again.tobytes() == right.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [3, 100, 1024, 1025, 2048, 5000, 100_000])
-def test_filtered_rows_past_the_cache(compiled, dtype, n, monkeypatch):
+def test_filtered_rows_past_the_cache(compiled, dtype, n):
     """Filters and results that go past the cache do not get into each other's memory."""
     x = rows(20, n, dtype)
     top_k = np.array([1, 3, n // 2 + 1, n] * 5)
@@ -254,9 +310,9 @@ def test_filtered_rows_past_the_cache(compiled, dtype, n, monkeypatch):
             right = np.stack(
                 [function(row, **{k: v[i] if np.ndim(v) else v for k, v in filters.items()}) for i, row in enumerate(x)]
             )
-            monkeypatch.setattr(calls, "PAST_CACHE", 0)
-            assert function(x, **filters).tobytes() == right.tobytes()
-            monkeypatch.undo()
+            with past_the_cache():
+                result = function(x, **filters)
+            assert result.tobytes() == right.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -52,9 +52,13 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type
     for (; i + TOGETHER * LANES <= length; i += TOGETHER * LANES) {
         VR v[TOGETHER];
         for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
-            fetch_ahead((uintptr_t)f->x + (uintptr_t)(i * size + line) + TS_TILES_BYTES);
-            if (to)
-                fetch_to_write((uintptr_t)to + (uintptr_t)(i * size + line));
+            const uintptr_t at = (uintptr_t)(i * size + line);
+            if (to) {
+                fetch_ahead((uintptr_t)f->x + at + TS_TILES_BYTES);
+                fetch_to_write((uintptr_t)to + at);
+            } else { /* nothing else is read meanwhile, and more is under way there than to L1 */
+                fetch_far((uintptr_t)f->x + at + TS_TILES_BYTES);
+            }
         }
         for (int k = 0; k < TOGETHER; k++)
             v[k] = R(load_typed)(f->x, i + k * LANES, type);

@@ -5,6 +5,7 @@
 #include "convert.h"
 #include "source.h"
 #include "lines.h"
+#include "workspace.h"
 #include "block.h"
 #include "beside.h"
 #include "limits.h"

@@ -124,7 +124,10 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
     for (; i + TS_GROUP <= n; i += TS_GROUP) {
         const int divides = before && i + TS_GROUP <= body;
         for (intptr_t line = 0; line < TS_GROUP * size; line += TS_LINE) {
-            fetch_ahead((uintptr_t)x + (uintptr_t)(i * size + line) + ahead);
+            if (in_place && past_cache)
+                fetch_far((uintptr_t)x + (uintptr_t)(i * size + line) + ahead);
+            else
+                fetch_ahead((uintptr_t)x + (uintptr_t)(i * size + line) + ahead);
             if (before && in_place) /* a row that waits is not in L1 */
                 fetch_ahead((uintptr_t)before->e + (uintptr_t)((i + AHEAD_TO_DIVIDE) * size + line));
             if (before && !past_cache)

@@ -1,4 +1,4 @@
-/* Which instruction sets this build has, which this CPU and system run, and which one is in use.
+/* Which instruction sets this build has, which this CPU and system run, and which one is in use; how much cache it has.
  *
  * Our own cpuid and xgetbv: the system must save the wide registers as well as the CPU have them. To add an instruction
  * set: a vec_*.h, an isa_*.c, and a line in the table here.
@@ -16,14 +16,20 @@ extern const ts_kernels ts_kernels_avx512, ts_kernels_avx2;
 
 #if defined(_MSC_VER)
 #include <intrin.h>
-static void cpuid(int leaf, int registers[4]) { __cpuidex(registers, leaf, 0); }
+static void cpuid_at(int leaf, int index, int registers[4]) {
+    int least[4];
+    __cpuid(least, leaf & (int)0x80000000);
+    registers[0] = registers[1] = registers[2] = registers[3] = 0;
+    if ((unsigned)least[0] >= (unsigned)leaf)
+        __cpuidex(registers, leaf, index);
+}
 static unsigned enabled_state(void) { return (unsigned)_xgetbv(0); }
 #else
 #include <cpuid.h>
-static void cpuid(int leaf, int registers[4]) {
+static void cpuid_at(int leaf, int index, int registers[4]) {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_max(0, NULL) >= (unsigned)leaf)
-        __cpuid_count(leaf, 0, a, b, c, d);
+    if (__get_cpuid_max((unsigned)leaf & 0x80000000, NULL) >= (unsigned)leaf)
+        __cpuid_count(leaf, index, a, b, c, d);
     registers[0] = (int)a, registers[1] = (int)b, registers[2] = (int)c, registers[3] = (int)d;
 }
 static unsigned enabled_state(void) {
@@ -32,6 +38,8 @@ static unsigned enabled_state(void) {
     return low;
 }
 #endif
+
+static void cpuid(int leaf, int registers[4]) { cpuid_at(leaf, 0, registers); }
 
 enum { FMA = 1 << 12, OSXSAVE = 1 << 27, AVX = 1 << 28, F16C = 1 << 29, AVX2 = 1 << 5, AVX512F = 1 << 16 };
 enum { YMM_STATE = 0x06, ZMM_STATE = 0xe6 }; /* bits of xcr0 */
@@ -53,6 +61,24 @@ static int has_avx512(void) {
 #endif
 }
 #endif
+
+intptr_t ts_cache_bytes(void) {
+    intptr_t bytes = 0;
+#if defined(__x86_64__) || defined(_M_X64)
+    const int leaves[2] = {4, (int)0x8000001d}; /* of Intel and of AMD: a cache for each index, to one of no kind */
+    for (int i = 0; i < 2; i++)
+        for (int index = 0; index < 8; index++) {
+            int r[4];
+            cpuid_at(leaves[i], index, r);
+            if ((r[0] & 0x1f) == 0)
+                break;
+            const intptr_t ways = ((r[1] >> 22) & 0x3ff) + 1, parts = ((r[1] >> 12) & 0x3ff) + 1;
+            const intptr_t size = ways * parts * ((r[1] & 0xfff) + 1) * ((intptr_t)(unsigned)r[2] + 1);
+            bytes = size > bytes ? size : bytes;
+        }
+#endif
+    return bytes;
+}
 
 static int always(void) { return 1; }
 
@@ -80,21 +106,25 @@ int ts_is_supported(const ts_kernels *kernels) {
     return 0;
 }
 
+/* What scratch_of in workspace.h takes. */
 size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
-    const size_t n_blocks = (size_t)(rows->n_categories / TS_BLOCK + 1);
-    const size_t n_draws = which == TS_DRAW ? (size_t)rows->n_draws : 0;
-    const size_t n_together = n_draws < TS_DRAWS ? n_draws : TS_DRAWS;
-    /* block.h: three blocks, six numbers a block and the first of its draws; four numbers a draw */
-    const size_t always = TS_LINE / sizeof(double) + 3 * TS_BLOCK + TS_SKEW + 66 + 7 * n_blocks + 4 * n_together;
+    const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
+    const intptr_t n_blocks = rows->n_categories / TS_BLOCK + 1;
+    const intptr_t n_draws = which != TS_DRAW ? 0 : rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
+    const intptr_t of_blocks = 4 * ts_lines(n_blocks) + ts_lines(n_blocks + line) + ts_lines(n_blocks + 2);
+    const intptr_t of_draws = ts_lines(2 * n_draws) + 2 * ts_lines(n_draws);
+    const intptr_t always = line + 3 * TS_BLOCK + TS_SKEW + of_blocks + of_draws;
     /* chosen.h: two lists of number and index; draw_row.h: a bit an entry */
-    const size_t lists = which == TS_BEST ? 4 * (size_t)rows->n_draws : which == TS_DRAW ? n_blocks * TS_BLOCK / 64 : 0;
-    if (rows->top_k || which == TS_BEST) /* block.h, for filters */
-        return always + lists + TS_GROUP + 2 * ((size_t)ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK;
-    const size_t turned = (size_t)ts_together_doubles(rows);
+    const intptr_t lists = which == TS_BEST   ? ts_lines(4 * rows->n_draws)
+                           : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
+                                              : 0;
+    if (rows->top_k || which == TS_BEST) /* for filters: a vector, two windows, and a row */
+        return (size_t)(always + lists + TS_GROUP + 2 * (ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK);
+    const intptr_t together = ts_together_doubles(rows);
     if (which == TS_DRAW)
-        return always + (rows->n_categories <= TS_SHORT ? turned : 0);
-    const size_t row = ts_has_row(which, rows) ? (size_t)ts_row_doubles(rows) : 0; /* softmax.h */
-    const size_t tiles = (size_t)(ts_n_tiles(which, rows) * ts_tile_doubles(rows));
-    const size_t strip = (size_t)rows->n_categories * TS_STRIP_BYTES / sizeof(double); /* strips.h */
-    return always + turned + tiles + row + (ts_has_strip(which, rows) ? strip : 0);
+        return (size_t)(always + (rows->n_categories <= TS_SHORT ? together : 0));
+    const intptr_t row = ts_has_row(which, rows) ? ts_lines(ts_row_doubles(rows)) : 0; /* softmax.h */
+    const intptr_t tiles = ts_n_tiles(which, rows) * ts_tile_doubles(rows);
+    const intptr_t strip = rows->n_categories * TS_STRIP_BYTES / (intptr_t)sizeof(double); /* strips.h */
+    return (size_t)(always + together + tiles + row + (ts_has_strip(which, rows) ? strip : 0));
 }

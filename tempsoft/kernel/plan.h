@@ -146,9 +146,15 @@ static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
                       *(const int64_t *)(rows->options + rows->options_step * i)};
 }
 
-/* Numbers in a window of a search. */
+/* So many doubles, and what is missing to whole lines of the cache. */
+static inline intptr_t ts_lines(intptr_t n_doubles) {
+    const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
+    return (n_doubles + line - 1) / line * line;
+}
+
+/* Numbers in a window of a search: whole lines. */
 static inline intptr_t ts_room(intptr_t n_categories) {
-    return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 : 2 * TS_BLOCK;
+    return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 / 16 * 16 : 2 * TS_BLOCK;
 }
 
 /* Doubles for what is known of a tile of columns: four doubles and three numbers a block and column. */
@@ -157,15 +163,14 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
     return n_blocks * (TS_TILE_BYTES / 4) * 11 / 2;
 }
 
-/* Doubles for rows that are worked on together: 16 rows of TS_SIXTEEN doubles, or what is as much; a line before them,
- * so that they begin with one; one behind, as pieces are read and written whole; and of adjacent rows a line for each
- * of TS_SIXTEEN categories. */
+/* Doubles for rows that are worked on together: 16 rows of TS_SIXTEEN doubles, or what is as much; a line behind them,
+ * as pieces are read and written whole; and of adjacent rows a line for each of TS_SIXTEEN categories. */
 _Static_assert(TS_SHORT *TS_TILE_BYTES <= 128 * TS_SIXTEEN && TS_GROUP * TS_STRIP_BYTES <= 128 * TS_SIXTEEN &&
                    2 * TS_GROUP * TS_TILE_BYTES <= 128 * TS_SIXTEEN && 2 * TS_TILES_BYTES <= 128 * TS_SIXTEEN,
                "they take no more than 16 rows of doubles");
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
     const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
-    return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 2) * line;
+    return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 1) * line;
 }
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that
@@ -207,5 +212,8 @@ static inline intptr_t ts_n_tiles(ts_function which, const ts_rows *rows) {
 const ts_kernels *ts_kernels_at(int i);
 int ts_is_supported(const ts_kernels *kernels);
 extern const ts_kernels *ts_active;
+
+/* Bytes of the largest cache that this CPU says it has; 0 if it does not say. */
+intptr_t ts_cache_bytes(void);
 
 #endif

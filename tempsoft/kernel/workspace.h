@@ -1,0 +1,109 @@
+/* The scratch memory of a call, and how it is carved from one piece. For REAL, by inclusion.
+ *
+ * Everything begins with a line of the cache: of exponentials that do not, each vector lies in two, and rows that wait
+ * for their sums took a third longer. ts_scratch_doubles adds up what is taken here.
+ */
+
+#if TS_REAL == 64
+typedef struct {
+    intptr_t draw;
+    double fraction; /* of the block's weight */
+} sorted_draw;
+#endif
+
+/* A row whose exponentials are made and wait to be divided, while those of the next take their place. */
+typedef struct {
+    char *to;
+    intptr_t n, next;    /* categories, 0 if no row waits; the first that was not divided */
+    intptr_t head, tail; /* categories before the first line of the cache; the first after the last line */
+    R(seam) seam;
+    REAL *factors; /* of each block: hi, lo and the step down */
+} R(waiting);
+
+_Static_assert(sizeof(R(waiting)) <= TS_WAITING_DOUBLES * sizeof(double), "see ts_row_doubles");
+
+/* Scratch memory of a call, carved from one piece; ts_scratch_doubles says how much. */
+typedef struct {
+    REAL *block;        /* a block as REALs */
+    REAL *weights;      /* exponentials of a block */
+    double *cumulative; /* sums within a block, for draws */
+    ts_blocks blocks;
+    REAL *block_max;          /* the largest logit of each block */
+    double *block_cumulative; /* for draws: sums of blocks, and */
+    intptr_t *first_draw;     /* the first of those that fall into a block, in */
+    sorted_draw *sorted;
+    intptr_t *block_of; /* of a draw, and the fraction of it */
+    double *fraction;
+    tempering k;      /* of the last row; most have the same */
+    REAL *turned;     /* rows that are worked on together, or their exponentials: see ts_together_doubles */
+    int rest, pause;  /* for adjacent.h: tries to leave out, and how many that were; */
+    REAL *row_of;     /* of each number of LANES rows, as bits, */
+    intptr_t rows_of; /* of so many categories, 0 if none yet */
+    double *tile;     /* for columns.h */
+    REAL *sink;       /* for filters: a vector, for a search that collects nothing; */
+    REAL *window;     /* two windows, */
+    intptr_t room;    /* of so many numbers */
+    REAL *kept;       /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
+    ts_plan ready;    /* the plan of that row after the cut, */
+    int is_ready;     /* if it was made */
+    REAL *row;        /* a row of exponentials, or NULL */
+    R(waiting) * waiting; /* what is known of those that wait there, or NULL if none do */
+    int past_cache;       /* whether results are written past the cache */
+    double *strip;        /* a strip of columns, or NULL */
+    double *lists;        /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken;      /* for draws without replacement: a bit an entry */
+} R(scratch);
+
+#define SKEW (TS_SKEW * (intptr_t)(sizeof(double) / sizeof(REAL)))
+
+#if TS_REAL == 64
+/* n doubles of what is left, or what makes whole lines of the cache. */
+static inline double *take_lines(double **left, intptr_t n) {
+    double *const taken = *left;
+    *left += ts_lines(n);
+    return taken;
+}
+#endif
+
+static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const ts_rows *rows) {
+    const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
+    const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
+    const intptr_t n_draws = which == TS_DRAW ? n_together : 0;
+    double *left = memory + (TS_LINE - (uintptr_t)memory % TS_LINE) / sizeof *memory;
+    R(scratch) s;
+    s.k.temperature = NAN; /* none yet; equal to nothing */
+    s.block = (REAL *)take_lines(&left, TS_BLOCK + TS_SKEW);
+    s.weights = (REAL *)take_lines(&left, TS_BLOCK);
+    s.cumulative = take_lines(&left, TS_BLOCK);
+    s.blocks.exponent = take_lines(&left, n_blocks);
+    s.blocks.sum_hi = take_lines(&left, n_blocks);
+    s.blocks.sum_lo = take_lines(&left, n_blocks);
+    s.block_max = (REAL *)take_lines(&left, n_blocks);
+    s.block_cumulative = take_lines(&left, n_blocks + TS_LINE / (intptr_t)sizeof(double)); /* whole vectors are read */
+    s.first_draw = (intptr_t *)take_lines(&left, n_blocks + 2);
+    s.sorted = (sorted_draw *)take_lines(&left, 2 * n_draws);
+    s.block_of = (intptr_t *)take_lines(&left, n_draws);
+    s.fraction = take_lines(&left, n_draws);
+    s.lists = left; /* filtered rows are not taken as tiles, so there may be others here */
+    s.taken = (uint64_t *)left;
+    s.turned = (REAL *)left;
+    s.rest = s.pause = 0;
+    s.rows_of = 0;
+    s.tile = left + ts_together_doubles(rows);
+    s.row_of = (REAL *)(s.tile - TS_SIXTEEN * TS_LINE / sizeof(double));
+    s.sink = (REAL *)(s.lists + (which == TS_BEST   ? ts_lines(4 * rows->n_draws)
+                                 : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
+                                                    : 0));
+    s.window = s.sink + TS_GROUP;
+    s.room = ts_room(rows->n_categories);
+    s.kept = s.window + 2 * (s.room + 16);
+    s.is_ready = 0;
+    left = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
+    s.row = ts_has_row(which, rows) ? (REAL *)take_lines(&left, ts_row_doubles(rows)) : NULL;
+    s.past_cache = rows->past_cache;
+    s.strip = ts_has_strip(which, rows) ? left : NULL;
+    s.waiting = s.row && ts_are_waiting(rows) ? (R(waiting) *)(s.row + n_blocks * TS_BLOCK) : NULL;
+    if (s.waiting)
+        *s.waiting = (R(waiting)){.n = 0, .seam = {.n = 0}, .factors = (REAL *)(s.waiting + 1)};
+    return s;
+}
