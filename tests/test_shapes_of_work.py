@@ -104,9 +104,9 @@ def test_short_rows_at_extreme_temperatures(compiled, n):
 def test_short_rows_far_from_zero(compiled, n):
     """At the end of what a c in reach of the fast formula does for, and beyond."""
     rng = np.random.default_rng(n)
-    for place in (22_560, 22_600, 22_630, 22_660, 22_690, 22_713, 1e5):
+    for place in (22_560, 22_640, 22_700, 22_710, 22_720, 1e5):
         for sign in (1, -1):
-            x = sign * place + rng.normal(0, 1, (640, n)) + rng.uniform(-12, 12, (640, 1))
+            x = sign * place + rng.normal(0, 1, (3200, n)) + rng.uniform(-12, 12, (3200, 1))
             x = x.astype("float32")
             assert compiled.softmax(x).tobytes() == one_by_one(compiled.softmax, x).tobytes()
 

@@ -2,10 +2,10 @@
  * they lie, in whole vectors; for the sums of the shortest there is a row in each lane. For REAL, by inclusion.
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
- * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for lo
- * of its factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the
- * row whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are
- * taken as in short.h or sixteen.h.
+ * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for its
+ * factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the row
+ * whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are taken
+ * as in short.h or sixteen.h.
  */
 
 #define LONGEST_PAUSE 127               /* tiles, at most, until rows are tried again after a c did not do for all */
@@ -140,8 +140,6 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
     REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (f.n_rows == 0)
-        return 0;
     int does = R(adjacent_exp)(&f, k, type, 0, past_cache ? NULL : to);
     if (does) {
         R(adjacent_sums)(f.e, f.n, f.n_rows, sum_hi, sum_lo);
@@ -188,7 +186,7 @@ TS_APART intptr_t R(softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, 
 #endif
 
 static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (rows->out_step != rows->logits_step || rows->out.type != rows->logits.type || !R(are_adjacent)(rows, s))
+    if (rows->out_step != rows->logits_step || !R(are_adjacent)(rows, s))
         return 0;
 #if TS_REAL == 32
     if (rows->out.type == TS_F16)

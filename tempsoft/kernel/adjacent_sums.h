@@ -17,9 +17,8 @@ TS_INLINE void R(turn_piece)(const REAL *e, intptr_t n, intptr_t left, VR v[PIEC
 TS_INLINE void R(add_chunks)(const vd chunks[4], int n_chunks, vd *hi, vd *lo) {
 #if TS_REAL == 32
     const vd first = n_chunks > 1 ? vd_add(chunks[0], chunks[1]) : chunks[0];
-    const vd second = n_chunks > 3 ? vd_add(chunks[2], chunks[3]) : chunks[2];
     (void)lo;
-    *hi = n_chunks > 2 ? vd_add(first, second) : first;
+    *hi = n_chunks > 3 ? vd_add(first, vd_add(chunks[2], chunks[3])) : n_chunks > 2 ? vd_add(first, chunks[2]) : first;
 #else
     *hi = chunks[0];
     *lo = vd_set1(0);

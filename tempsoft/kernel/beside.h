@@ -138,7 +138,7 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
         VR v[TS_GROUP / LANES];
         TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k += TOGETHER) {
-            const R(settled) settled = {&sum, e + i - SETTLED, k / TOGETHER};
+            const R(settled) settled = {&sum, e, i - SETTLED, k / TOGETHER};
             for (int j = k; j < k + TOGETHER; j++)
                 v[j] = R(load_typed)(x, i + j * LANES, type);
             if (i >= SETTLED)

@@ -165,7 +165,7 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
         for (; i + TS_GROUP <= n; i += TS_GROUP) {
             TS_UNROLL
             for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES) {
-                const R(settled) settled = {&sum, e + i - SETTLED, (int)k / (TOGETHER * LANES)};
+                const R(settled) settled = {&sum, e, i - SETTLED, (int)k / (TOGETHER * LANES)};
                 if (i >= SETTLED)
                     R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, &settled, e + i + k);
                 else

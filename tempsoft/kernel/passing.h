@@ -145,7 +145,7 @@ TS_INLINE int R(strip_block)(R(strip) * t, intptr_t b, R(strip_way) way, const R
             if (comes)
                 R(move_in)(rows, t->first, t->width, i + k, t->numbers);
             else if (!is_here)
-                R(fetch_category)(rows, t->first, i + k);
+                R(fetch_category)(rows, t->first, t->width, i + k);
             R(exp_category)(t, is_here || comes ? strip + k * STRIP : (const REAL *)from, scale, &seen,
                             way == R(EXPONENTIALS_KEPT) ? NULL : max, e + k * STRIP);
         }

@@ -164,7 +164,7 @@ static inline intptr_t ts_tile_doubles(const ts_rows *rows) {
 }
 
 /* Doubles for rows that are worked on together: 16 rows of TS_SIXTEEN doubles, or what is as much; a line behind them,
- * as pieces are read and written whole; and of adjacent rows a line for each of TS_SIXTEEN categories. */
+ * as pieces and vectors are read whole; and of adjacent rows a line for each of TS_SIXTEEN categories. */
 _Static_assert(TS_SHORT *TS_TILE_BYTES <= 128 * TS_SIXTEEN && TS_GROUP * TS_STRIP_BYTES <= 128 * TS_SIXTEEN &&
                    2 * TS_GROUP * TS_TILE_BYTES <= 128 * TS_SIXTEEN && 2 * TS_TILES_BYTES <= 128 * TS_SIXTEEN,
                "they take no more than 16 rows of doubles");

@@ -46,9 +46,8 @@ static void R(sum_blocks)(ts_plan *plan) {
 static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
                             intptr_t start, const R(scratch) * s, double *max, int *exceeds) {
     R(undivided) before;
-    const int is_whole = rest.groups == ALL_GROUPS && rest.least == (REAL)-INFINITY;
-    const int may_wait = keep && keep == s->row;
-    if (may_wait && is_whole && !max && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
+    const int may_wait = keep && keep == s->row; /* then nothing is cut, and no maxima are wanted */
+    if (may_wait && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
         const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
         R(seen) seen = R(nothing_seen)();
         const char *const from = (const char *)x;

@@ -208,7 +208,7 @@ static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch)
         return 0;
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
-    if (rows->n_categories > TS_GROUP || f.n_rows == 0 || !R(are_adjacent)(rows, s))
+    if (rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
         return 0;
     if (!R(remember)(R(adjacent_exp)(&f, k, PLAIN, 1, NULL), s))
         return 0;

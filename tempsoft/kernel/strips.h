@@ -58,14 +58,14 @@ TS_INLINE void R(move)(const char *from, char *to, intptr_t bytes, int past_cach
         memcpy(to + whole, from + whole, (size_t)(bytes - whole));
 }
 
-/* Have the category come near that is LINES_AHEAD behind category i of the columns from `first` on: the first ones of
- * the next strip follow the last. */
-TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t i) {
+/* Have the category come near that is LINES_AHEAD behind category i of `width` columns from `first` on: the first ones
+ * of the next strip follow the last. */
+TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i) {
     const intptr_t n = rows->n_categories;
     if (i + LINES_AHEAD < n)
         i += LINES_AHEAD;
     else
-        first += STRIP, i += n > LINES_AHEAD ? LINES_AHEAD - n : 0;
+        first += width, i += n > LINES_AHEAD ? LINES_AHEAD - n : 0;
     const uintptr_t from =
         (uintptr_t)rows->logits.data + (uintptr_t)(first * rows->logits_step + i * rows->logits.stride);
     for (intptr_t at = 0; at < TS_STRIP_BYTES; at += TS_LINE)
@@ -77,7 +77,7 @@ TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t i
 TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, char *strip) {
     const char *from = rows->logits.data + first * rows->logits_step + i * rows->logits.stride;
     const intptr_t bytes = width * (intptr_t)sizeof(REAL);
-    R(fetch_category)(rows, first, i);
+    R(fetch_category)(rows, first, width, i);
     R(move)(from, strip + i * TS_STRIP_BYTES, bytes, 0);
     if (bytes < TS_STRIP_BYTES)
         memset(strip + i * TS_STRIP_BYTES + bytes, 0, (size_t)(TS_STRIP_BYTES - bytes));

@@ -80,13 +80,14 @@ static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
 typedef struct {
     R(sum) * sum;
     const REAL *e;
+    intptr_t at; /* where it begins */
     int share;
 } R(settled);
 
 TS_INLINE void R(add_settled)(const R(settled) * group) {
     const int n_shares = TS_GROUP / (TOGETHER * LANES);
     for (int part = group->share * PARTS / n_shares; part < (group->share + 1) * PARTS / n_shares; part++) {
-        const REAL *p = group->e + part / WIDTHS * LANES;
+        const REAL *p = group->e + group->at + part / WIDTHS * LANES;
         vd *const hi = &group->sum->hi[part];
 #if TS_REAL == 32
         vd chunks[4];

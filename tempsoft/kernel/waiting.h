@@ -37,7 +37,7 @@ static void R(divide_waiting_some)(intptr_t start, intptr_t end, REAL *to, int p
         const intptr_t b = at / TS_BLOCK, stop = (b + 1) * TS_BLOCK < end ? (b + 1) * TS_BLOCK : end;
         const REAL *f = s->waiting->factors + 3 * b;
         const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
-        if (f[0] == 0)
+        if (f[0] == 0) /* its exponentials may never have been made */
             R(fill)(&out, at - start, stop - start, 0, s->block);
         else if (past_cache)
             R(scale_past_cache)(s->row + at, stop - at, &factor, to + (at - start));

@@ -54,8 +54,6 @@ typedef struct {
     uint64_t *taken;      /* for draws without replacement: a bit an entry */
 } R(scratch);
 
-#define SKEW (TS_SKEW * (intptr_t)(sizeof(double) / sizeof(REAL)))
-
 #if TS_REAL == 64
 /* n doubles of what is left, or what makes whole lines of the cache. */
 static inline double *take_lines(double **left, intptr_t n) {
