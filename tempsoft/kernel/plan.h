@@ -190,10 +190,11 @@ static inline int ts_has_row(ts_function which, const ts_rows *rows) {
 
 #define TS_WAITING_DOUBLES 32
 
-/* Doubles for such a row, what divides it and a few words about it. */
+/* Doubles for such a row, what divides it and a few words about it; and to choose where in 4096 bytes it begins. */
 static inline intptr_t ts_row_doubles(const ts_rows *rows) {
     const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
-    return n_blocks * TS_BLOCK / (rows->logits.type == TS_F64 ? 1 : 2) + 3 * n_blocks + TS_WAITING_DOUBLES;
+    return n_blocks * TS_BLOCK / (rows->logits.type == TS_F64 ? 1 : 2) + 3 * n_blocks + TS_WAITING_DOUBLES +
+           2 * TS_SKEW;
 }
 
 /* Whether rows are columns that lie side by side, of which a strip fits into cache. */

@@ -7,7 +7,7 @@
 
 #define VF_LANES 8
 #define VD_LANES 4
-#define TOGETHER 2
+#define TOGETHER 4
 #define BY_ROWS 33
 #define VF_PIECE 4
 #define VD_PIECE 2

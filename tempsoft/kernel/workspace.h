@@ -97,7 +97,12 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.kept = s.window + 2 * (s.room + 16);
     s.is_ready = 0;
     left = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
-    s.row = ts_has_row(which, rows) ? (REAL *)take_lines(&left, ts_row_doubles(rows)) : NULL;
+    s.row = NULL;
+    if (ts_has_row(which, rows)) { /* half of 4096 bytes from the results: see NEAR_BEHIND; a fourth faster */
+        const uintptr_t away = ((uintptr_t)rows->out.data + TS_SKEW * sizeof(double) - (uintptr_t)left) % 4096;
+        s.row = (REAL *)(left + away / TS_LINE * TS_LINE / sizeof(double));
+        left += ts_lines(ts_row_doubles(rows));
+    }
     s.past_cache = rows->past_cache;
     s.strip = ts_has_strip(which, rows) ? left : NULL;
     s.waiting = s.row && ts_are_waiting(rows) ? (R(waiting) *)(s.row + n_blocks * TS_BLOCK) : NULL;
