@@ -8,8 +8,7 @@
  * as in short.h or sixteen.h.
  */
 
-#define LONGEST_PAUSE 127               /* tiles, at most, until rows are tried again after a c did not do for all */
-#define ADJACENT_MOST (TS_TILES * TILE) /* rows of a tile */
+#define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
 
 typedef struct {
     const char *x;
@@ -39,13 +38,14 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
     return c;
 }
 
-/* Their exponentials of that c, while the place for results, unless that is NULL, is fetched to be written; 0 if there
- * is none, or if one exceeds. */
-TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all, const char *to) {
+/* Their exponentials of that c, which is returned, while the place for results, unless that is NULL, is fetched to be
+ * written; NaN if there is none, or if one exceeds. */
+TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all, const char *to,
+                                 int past_cache) {
     const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
     const double c = R(adjacent_exponent)(f, k, type, are_all);
     if (isnan(c))
-        return 0;
+        return NAN;
     const R(scale) scale = R(scale_of)(k, c, 0);
     R(seen) seen = R(nothing_seen)();
     intptr_t i = 0;
@@ -53,12 +53,12 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type
         VR v[TOGETHER];
         for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
             const uintptr_t at = (uintptr_t)(i * size + line);
-            if (to) {
-                fetch_ahead((uintptr_t)f->x + at + TS_TILES_BYTES);
-                fetch_to_write((uintptr_t)to + at);
-            } else { /* nothing else is read meanwhile, and more is under way there than to L1 */
+            if (past_cache) /* nothing is read while these are divided, and more is under way there than to L1 */
                 fetch_far((uintptr_t)f->x + at + TS_TILES_BYTES);
-            }
+            else
+                fetch_ahead((uintptr_t)f->x + at + TS_TILES_BYTES);
+            if (to)
+                fetch_to_write((uintptr_t)to + at);
         }
         for (int k = 0; k < TOGETHER; k++)
             v[k] = R(load_typed)(f->x, i + k * LANES, type);
@@ -71,7 +71,7 @@ TS_INLINE int R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type
         R(exp_fast)(&v, 1, &scale, &seen, NULL);
         V(store)(f->e + i, v);
     }
-    return !R(exceeded)(&seen);
+    return R(exceeded)(&seen) ? NAN : c;
 }
 
 /* Whether c did for all rows of these sums: the largest exponential is at least the mean. */
@@ -115,6 +115,17 @@ static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, in
     return (R(adjacent)){x, e, n, (left < most ? left : most) / unit * unit};
 }
 
+/* Which of LANES rows of n numbers each number is of, for R(permute). */
+static void R(set_row_of)(intptr_t n, R(scratch) * s) {
+    BITS *row_of = (BITS *)s->row_of;
+    if (s->rows_of == n)
+        return;
+    for (BITS row = 0; row < LANES; row++)
+        for (intptr_t i = 0; i < n; i++)
+            *row_of++ = row;
+    s->rows_of = n;
+}
+
 /* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
 TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, char *to, ts_type type,
                                   int past_cache, const REAL *row_of) {
@@ -140,20 +151,14 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
     REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    int does = R(adjacent_exp)(&f, k, type, 0, past_cache ? NULL : to);
+    int does = !isnan(R(adjacent_exp)(&f, k, type, 0, past_cache ? NULL : to, past_cache));
     if (does) {
         R(adjacent_sums)(f.e, f.n, f.n_rows, sum_hi, sum_lo);
         does = R(are_reached)(sum_hi, f.n_rows, f.n);
     }
     if (!R(remember)(does, s))
         return 0;
-    if (s->rows_of != f.n) {
-        BITS *row_of = (BITS *)s->row_of;
-        for (BITS row = 0; row < LANES; row++)
-            for (intptr_t i = 0; i < f.n; i++)
-                *row_of++ = row;
-        s->rows_of = f.n;
-    }
+    R(set_row_of)(f.n, s);
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
     if (!past_cache) {
         R(adjacent_divide)(&f, hi, lo, to, type, 0, s->row_of);

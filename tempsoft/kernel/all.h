@@ -26,6 +26,7 @@
 #include "adjacent_sums.h"
 #include "adjacent.h"
 #include "sixteen.h"
+#include "adjacent_logs.h"
 #include "rows.h"
 #include "turn.h"
 #include "short.h"

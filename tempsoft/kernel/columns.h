@@ -186,9 +186,9 @@ static void R(plans_of_tile)(const R(tile) * t, R(plans) * plans, R(scratch) * s
     if (t->n_blocks == 1) { /* as above */
         for (int c = 0; c < TILE; c++)
             plans->max[c] = (REAL)t->max[c];
-        memcpy(plans->exponent, t->exponent, sizeof plans->exponent);
-        memcpy(plans->sum_hi, t->sum_hi, sizeof plans->sum_hi);
-        memcpy(plans->sum_lo, t->sum_lo, sizeof plans->sum_lo);
+        memcpy(plans->exponent, t->exponent, TILE * sizeof *t->exponent);
+        memcpy(plans->sum_hi, t->sum_hi, TILE * sizeof *t->sum_hi);
+        memcpy(plans->sum_lo, t->sum_lo, TILE * sizeof *t->sum_lo);
         return;
     }
     for (int c = 0; c < TILE; c++) {
@@ -214,15 +214,14 @@ static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
     if (!R(tile_plans)(t, &plans, s))
         return 0;
-    for (int c = 0; c < TILE; c += LANES)
-        R(logsumexp_of_rows)(&plans, c, (REAL *)t->out + c);
+    R(logsumexp_of_rows)(&plans, TILE, (REAL *)t->out);
     return 1;
 }
 
 static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
     R(log_scales) scales;
-    if (!R(tile_plans)(t, &plans, s) || !R(log_scales_of)(&plans, &scales))
+    if (!R(tile_plans)(t, &plans, s) || !R(log_scales_of)(&plans, TILE, &scales))
         return 0;
     for (intptr_t i = 0; i < t->n; i++)
         for (int v = 0; v < TILE_VECTORS; v++) {

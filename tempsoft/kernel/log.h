@@ -44,15 +44,28 @@ static inline vd_pair vd_log(vd_pair s) {
     return vd_two_sum(twos.hi, vd_add(twos.lo, vd_add(n_log_2_lo, small)));
 }
 
-/* The same of doubles, to 2^-50 of max(|log s|, 1): what is left of the above where a result is of floats. */
-static inline vd vd_log_of(vd s) {
-    const vd one = vd_set1(1), n = vd_power(s);
-    const vd z = vd_mul(s, vd_times_two_to(one, vd_sub(vd_set1(0x1.8p52), n)));
-    const vd w = vd_div(vd_sub(z, one), vd_add(z, one)), square = vd_mul(w, w);
-    vd q = vd_set1(LOG_Q[8]);
-    for (int power = 7; power >= 0; power--)
-        q = vd_fma(q, square, vd_set1(LOG_Q[power]));
-    return vd_fma(n, vd_set1(LOG_2_HI), vd_fma(vd_mul(square, w), q, vd_add(w, w)));
+#define LOGS_MOST 4 /* vectors: those of doubles from two of floats */
+
+/* The same of doubles, to 2^-50 of max(|log s|, 1): what is left of the above where a result is of floats. Of some
+ * vectors step by step, as each step has to wait for the one before. */
+static inline void vd_logs_of(vd *s, int n) {
+    const vd one = vd_set1(1);
+    vd power[LOGS_MOST], w[LOGS_MOST], square[LOGS_MOST], q[LOGS_MOST];
+    for (int i = 0; i < n; i++) {
+        power[i] = vd_power(s[i]);
+        s[i] = vd_mul(s[i], vd_times_two_to(one, vd_sub(vd_set1(0x1.8p52), power[i])));
+    }
+    for (int i = 0; i < n; i++)
+        w[i] = vd_div(vd_sub(s[i], one), vd_add(s[i], one));
+    for (int i = 0; i < n; i++) {
+        square[i] = vd_mul(w[i], w[i]);
+        q[i] = vd_set1(LOG_Q[8]);
+    }
+    for (int at = 7; at >= 0; at--)
+        for (int i = 0; i < n; i++)
+            q[i] = vd_fma(q[i], square[i], vd_set1(LOG_Q[at]));
+    for (int i = 0; i < n; i++)
+        s[i] = vd_fma(power[i], vd_set1(LOG_2_HI), vd_fma(vd_mul(square[i], w[i]), q[i], vd_add(w[i], w[i])));
 }
 
 /* One logarithm. */

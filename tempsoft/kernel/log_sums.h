@@ -22,19 +22,28 @@ static inline log_sums log_sums_of(vd largest, vd_pair sum, vd max, vd temperatu
 }
 #endif
 
+/* What that is of, a lane for each of some rows. */
+typedef struct {
+    vd largest, max, temperature;
+    vd_pair sum, inverse; /* of the temperature */
+} R(log_terms);
+
 /* The same for the fast formula: of floats a double does, with two divisions instead of six. */
-static inline log_sums R(fast_log_sums_of)(vd largest, vd_pair sum, vd max, vd temperature, vd_pair inverse) {
+TS_INLINE void R(fast_log_sums_of)(const R(log_terms) * of, int n, log_sums *log) {
 #if TS_REAL == 32
-    const vd m = vd_mul(max, inverse.hi);
-    const vd_pair scaled_max = {m, vd_fma(max, inverse.lo, vd_fms(max, inverse.hi, m))};
-    log_sums log;
-    (void)temperature;
-    log.above_max = (vd_pair){vd_log_of(vd_div(sum.hi, largest)), vd_set1(0)};
-    log.whole = vd_pair_add(scaled_max, log.above_max);
-    return log;
+    vd logs[LOGS_MOST];
+    for (int i = 0; i < n; i++)
+        logs[i] = vd_div(of[i].sum.hi, of[i].largest);
+    vd_logs_of(logs, n);
+    for (int i = 0; i < n; i++) {
+        const vd max = of[i].max, m = vd_mul(max, of[i].inverse.hi);
+        const vd_pair scaled_max = {m, vd_fma(max, of[i].inverse.lo, vd_fms(max, of[i].inverse.hi, m))};
+        log[i].above_max = (vd_pair){logs[i], vd_set1(0)};
+        log[i].whole = vd_pair_add(scaled_max, log[i].above_max);
+    }
 #else
-    (void)inverse;
-    return log_sums_of(largest, sum, max, temperature);
+    for (int i = 0; i < n; i++)
+        log[i] = log_sums_of(of[i].largest, of[i].sum, of[i].max, of[i].temperature);
 #endif
 }
 
@@ -52,17 +61,21 @@ static log_sums R(log_sums_of_row)(const ts_plan *plan) {
     }
     R(exp_fast)(&e, 1, &scale, &unused, NULL);
     const vd_pair inverse = {vd_set1(k->inverse.hi), vd_set1(k->inverse.lo)};
-    return R(fast_log_sums_of)(vd_set1((double)V(largest)(e)), sum, max, temperature, inverse);
+    const R(log_terms) of = {vd_set1((double)V(largest)(e)), max, temperature, sum, inverse};
+    log_sums log;
+    R(fast_log_sums_of)(&of, 1, &log);
+    return log;
 }
 
-#define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* rows that are worked on together, at most */
+#define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* rows that are worked on together, */
+#define ADJACENT_MOST (TS_TILES * TILE)          /* at most, if they are adjacent */
 
 /* What logarithms need of the plans of so many rows, all of the fast formula. */
 typedef struct {
     const tempering *k;
     intptr_t k_step; /* from row to row: 0 or 1 */
-    REAL max[TILE];
-    double exponent[TILE], sum_hi[TILE], sum_lo[TILE];
+    REAL max[ADJACENT_MOST];
+    double exponent[ADJACENT_MOST], sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
 } R(plans);
 
 /* What the temperatures of LANES rows come to, a lane each. */
@@ -106,26 +119,31 @@ static inline R(temperatures) R(temperatures_of)(const R(plans) * p, intptr_t fi
     return t;
 }
 
-/* Of LANES rows from `first` on, a lane each. */
-TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, log_sums log[WIDTHS]) {
-    const R(temperatures) t = R(temperatures_of)(p, first);
-    vd round_less_c[WIDTHS];
-    for (int part = 0; part < WIDTHS; part++)
-        round_less_c[part] = vd_sub(vd_set1(ROUND), vd_load(p->exponent + first + part * VD_LANES));
-    /* a largest logit is not below the lowest that counts */
-    const R(scale) scale = {t.a_hi, t.a_lo, R(narrow)(round_less_c), V(set1)((REAL)-INFINITY), 0, NULL};
-    const VR max = V(load)(p->max + first);
-    R(seen) unused = R(nothing_seen)();
-    VR e = max;
-    R(exp_fast)(&e, 1, &scale, &unused, NULL);
-    for (int part = 0; part < WIDTHS; part++) {
-        const intptr_t at = first + part * VD_LANES;
-        vd_pair sum = {vd_load(p->sum_hi + at), vd_load(p->sum_lo + at)};
+/* Of one or two vectors of rows from `first` on, a lane each. */
+TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, log_sums *log) {
+    R(log_terms) of[2 * WIDTHS];
+    for (int v = 0; v < n; v++) {
+        const intptr_t row = first + v * LANES;
+        const R(temperatures) t = R(temperatures_of)(p, row);
+        vd round_less_c[WIDTHS];
+        for (int part = 0; part < WIDTHS; part++)
+            round_less_c[part] = vd_sub(vd_set1(ROUND), vd_load(p->exponent + row + part * VD_LANES));
+        /* a largest logit is not below the lowest that counts */
+        const R(scale) scale = {t.a_hi, t.a_lo, R(narrow)(round_less_c), V(set1)((REAL)-INFINITY), 0, NULL};
+        const VR max = V(load)(p->max + row);
+        R(seen) unused = R(nothing_seen)();
+        VR e = max;
+        R(exp_fast)(&e, 1, &scale, &unused, NULL);
+        for (int part = 0; part < WIDTHS; part++) {
+            const intptr_t at = row + part * VD_LANES;
+            vd_pair sum = {vd_load(p->sum_hi + at), vd_load(p->sum_lo + at)};
 #if TS_REAL == 64 /* see set_sum */
-        const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
-        sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
+            const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
+            sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
 #endif
-        log[part] =
-            R(fast_log_sums_of)(R(part)(e, part), sum, R(part)(max, part), t.temperature[part], t.inverse[part]);
+            of[v * WIDTHS + part] =
+                (R(log_terms)){R(part)(e, part), R(part)(max, part), t.temperature[part], sum, t.inverse[part]};
+        }
     }
+    R(fast_log_sums_of)(of, n * WIDTHS, log);
 }

@@ -5,14 +5,25 @@
  * temperatures. -inf stays -inf, and nothing is above 0.
  */
 
-/* logsumexp of those rows. */
-static void R(logsumexp_of_rows)(const R(plans) * p, intptr_t first, REAL to[LANES]) {
-    log_sums log[WIDTHS];
-    vd hi[WIDTHS];
-    R(log_sums_of_rows)(p, first, log);
-    for (int part = 0; part < WIDTHS; part++)
-        hi[part] = log[part].whole.hi;
-    V(store)(to, R(narrow)(hi));
+/* logsumexp of one or two vectors of rows from `first` on. */
+TS_INLINE void R(logsumexp_of_vectors)(const R(plans) * p, intptr_t first, int n, REAL *to) {
+    log_sums log[2 * WIDTHS];
+    R(log_sums_of_rows)(p, first, n, log);
+    for (int v = 0; v < n; v++) {
+        vd hi[WIDTHS];
+        for (int part = 0; part < WIDTHS; part++)
+            hi[part] = log[v * WIDTHS + part].whole.hi;
+        V(store)(to + v * LANES, R(narrow)(hi));
+    }
+}
+
+/* The same of the first n_rows: all lanes of the last vector, too. */
+static void R(logsumexp_of_rows)(const R(plans) * p, intptr_t n_rows, REAL *to) {
+    const intptr_t n = (n_rows + LANES - 1) / LANES, whole = n / 2 * 2;
+    for (intptr_t v = 0; v < whole; v += 2)
+        R(logsumexp_of_vectors)(p, v * LANES, 2, to + v * LANES);
+    if (whole < n)
+        R(logsumexp_of_vectors)(p, whole * LANES, 1, to + whole * LANES);
 }
 
 static REAL R(logsumexp_of)(ts_plan *plan, const R(source) * row, REAL *buffer) {
@@ -60,23 +71,35 @@ static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
                           *plan->k};
 }
 
-/* The offsets of those rows, and of which the fast formula does not hold. */
-static void R(log_offsets_of_rows)(const R(plans) * p, intptr_t first, REAL *minus_hi, REAL *minus_lo, int *is_fast) {
-    log_sums log[WIDTHS];
-    vd parts[2][WIDTHS]; /* split_of for each lane */
-    double whole[LANES];
-    R(log_sums_of_rows)(p, first, log);
-    for (int part = 0; part < WIDTHS; part++) {
-        vd_store(whole + part * VD_LANES, log[part].whole.hi);
-        parts[0][part] = vd_mul(log[part].whole.hi, vd_set1(-1));
+/* The offsets of one or two vectors of rows from `first` on, as two numbers each and as a double. */
+TS_INLINE void R(log_offsets_of_vectors)(const R(plans) * p, intptr_t first, int n, REAL *minus_hi, REAL *minus_lo,
+                                         double *offsets) {
+    log_sums log[2 * WIDTHS];
+    R(log_sums_of_rows)(p, first, n, log);
+    for (int v = 0; v < n; v++) {
+        const log_sums *of = log + v * WIDTHS;
+        const intptr_t at = first + v * LANES;
+        vd parts[2][WIDTHS]; /* split_of for each lane */
+        for (int part = 0; part < WIDTHS; part++) {
+            vd_store(offsets + at + part * VD_LANES, of[part].whole.hi);
+            parts[0][part] = vd_mul(of[part].whole.hi, vd_set1(-1));
+        }
+        const VR hi = R(narrow)(parts[0]);
+        for (int part = 0; part < WIDTHS; part++)
+            parts[1][part] = vd_sub(vd_sub(parts[0][part], R(part)(hi, part)), of[part].whole.lo);
+        V(store)(minus_hi + at, hi);
+        V(store)(minus_lo + at, R(narrow)(parts[1]));
     }
-    const VR hi = R(narrow)(parts[0]);
-    for (int part = 0; part < WIDTHS; part++)
-        parts[1][part] = vd_sub(vd_sub(parts[0][part], R(part)(hi, part)), log[part].whole.lo);
-    V(store)(minus_hi, hi);
-    V(store)(minus_lo, R(narrow)(parts[1]));
-    for (int i = 0; i < LANES; i++)
-        is_fast[i] &= R(is_log_fast)(p->k[(first + i) * p->k_step].temperature, whole[i]);
+}
+
+/* The same of the first n_rows: all lanes of the last vector, too. */
+static void R(log_offsets_of_rows)(const R(plans) * p, intptr_t n_rows, REAL *minus_hi, REAL *minus_lo,
+                                   double *offsets) {
+    const intptr_t n = (n_rows + LANES - 1) / LANES, whole = n / 2 * 2;
+    for (intptr_t v = 0; v < whole; v += 2)
+        R(log_offsets_of_vectors)(p, v * LANES, 2, minus_hi, minus_lo, offsets);
+    if (whole < n)
+        R(log_offsets_of_vectors)(p, whole * LANES, 1, minus_hi, minus_lo, offsets);
 }
 
 TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, VR minus_offset_lo) {
@@ -89,25 +112,24 @@ TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, V
     return scale;
 }
 
-/* The same of a tile of rows of one temperature, a lane each. */
+/* The same of rows of one temperature, a lane each. */
 typedef struct {
     R(split) inverse;
-    REAL minus_offset_hi[TILE], minus_offset_lo[TILE];
+    REAL minus_offset_hi[ADJACENT_MOST], minus_offset_lo[ADJACENT_MOST];
 } R(log_scales);
 
-/* 0 if the fast formula does not hold for one of them. */
-static int R(log_scales_of)(const R(plans) * p, R(log_scales) * scales) {
-    int are_fast = 1;
+/* Of n_rows rows; 0 if the fast formula does not hold for one of them. */
+static int R(log_scales_of)(const R(plans) * p, intptr_t n_rows, R(log_scales) * scales) {
+    double offsets[ADJACENT_MOST];
+    const vd limit = vd_set1(LARGEST_OFFSET);
+    v_mask is_bad = vd_not_le(limit, limit);
     scales->inverse = R(split_of)(p->k->inverse);
-    for (int first = 0; first < TILE; first += LANES) {
-        int is_fast[LANES];
-        for (int i = 0; i < LANES; i++)
-            is_fast[i] = 1;
-        R(log_offsets_of_rows)(p, first, scales->minus_offset_hi + first, scales->minus_offset_lo + first, is_fast);
-        for (int i = 0; i < LANES; i++)
-            are_fast &= is_fast[i];
+    R(log_offsets_of_rows)(p, n_rows, scales->minus_offset_hi, scales->minus_offset_lo, offsets);
+    for (intptr_t i = 0; i < n_rows; i += VD_LANES) {
+        const vd offset = vd_load(offsets + i), size = vd_max(offset, vd_sub(vd_set1(0), offset));
+        is_bad = v_mask_or(is_bad, v_mask_or(vd_ge(size, limit), vd_not_le(size, limit)));
     }
-    return are_fast;
+    return R(is_log_fast)(p->k->temperature, 0) && !v_mask_any(is_bad);
 }
 
 TS_INLINE R(log_scale) R(log_scale_at)(const R(log_scales) * s, intptr_t at) {

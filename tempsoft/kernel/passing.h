@@ -244,8 +244,7 @@ static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) *
         REAL results[TILE];
         const intptr_t rest = t.width - at * TILE;
         R(plans_of_tile)(&t.tiles[at], &plans, s);
-        for (int c = 0; c < TILE; c += LANES)
-            R(logsumexp_of_rows)(&plans, c, results + c);
+        R(logsumexp_of_rows)(&plans, TILE, results);
         memcpy(rows->out.data + (i + at * TILE) * rows->out_step, results,
                (size_t)(rest < TILE ? rest : TILE) * sizeof(REAL));
     }
@@ -260,7 +259,7 @@ static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch)
     for (int at = 0; at < STRIP_TILES && is_done; at++) {
         R(plans) plans;
         R(plans_of_tile)(&t.tiles[at], &plans, s);
-        is_done = R(log_scales_of)(&plans, &scales[at]);
+        is_done = R(log_scales_of)(&plans, TILE, &scales[at]);
     }
     if (!is_done)
         return R(take_strip)(rows, i, R(log_softmax_tile), s);

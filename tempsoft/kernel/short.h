@@ -88,21 +88,26 @@ static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first
 }
 
 static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_adjacent = R(logsumexp_adjacent)(rows, first, s);
+    if (n_adjacent > 0)
+        return n_adjacent;
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
     REAL result[TILE];
-    for (int c = 0; c < TILE; c += LANES)
-        R(logsumexp_of_rows)(&t.plans, c, result + c);
+    R(logsumexp_of_rows)(&t.plans, TILE, result);
     for (int c = 0; c < TILE; c++)
         *(REAL *)(rows->out.data + (first + c) * rows->out_step) = result[c];
     return TILE;
 }
 
 static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_adjacent = R(log_softmax_adjacent)(rows, first, s);
+    if (n_adjacent > 0)
+        return n_adjacent;
     R(short_tile) t;
     R(log_scales) scales;
-    if (!R(short_plans)(&t, rows, first, s) || !R(log_scales_of)(&t.plans, &scales))
+    if (!R(short_plans)(&t, rows, first, s) || !R(log_scales_of)(&t.plans, TILE, &scales))
         return 0;
     R(turn_in)(rows, first, t.e); /* again */
     for (int v = 0; v < TILE; v += LANES) {
@@ -210,7 +215,7 @@ static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch)
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
     if (rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
         return 0;
-    if (!R(remember)(R(adjacent_exp)(&f, k, PLAIN, 1, NULL), s))
+    if (!R(remember)(!isnan(R(adjacent_exp)(&f, k, PLAIN, 1, NULL, 0)), s))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
         for (int c = 0; c < TILE; c += LANES)
