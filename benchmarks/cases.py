@@ -197,7 +197,7 @@ CASES: tuple[Case, ...] = (
     replace(_STEP, name="language_model_step_new", functions=(SOFTMAX,), main=(), ready_output=False),
     # short rows by the million: discrete choices between few alternatives, digits; and 100 labels
     Case(name="discrete_choice", shape=(1_000_000, 3), functions=(SOFTMAX,)),
-    Case(name="digits", shape=(1_000_000, 10), functions=(SOFTMAX, LOGSUMEXP, SAMPLE), main=(SOFTMAX, SAMPLE)),
+    Case(name="digits", shape=(1_000_000, 10), functions=(*MAPS, LOGSUMEXP, SAMPLE), main=(SOFTMAX, SAMPLE)),
     Case(name="hundred_labels", shape=(300_000, 100), functions=(SOFTMAX,)),
     # class scores of the pixels of an image, classes first
     Case(name="pixel_classes", shape=(1000, 32768), functions=(SOFTMAX, LOGSUMEXP), main=(SOFTMAX,), axis=0),

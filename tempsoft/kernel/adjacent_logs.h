@@ -63,17 +63,12 @@ TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intp
 
 static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(plans) plans;
-    REAL apart[ADJACENT_MOST];
-    if (!R(are_adjacent)(rows, s))
+    if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
         return 0;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
     if (!R(remember)(R(adjacent_plans)(&f, rows, first, NULL, 0, &plans, s), s))
         return 0;
-    char *const to = rows->out.data + first * rows->out_step;
-    const int are_apart = rows->out_step != sizeof(REAL);
-    R(logsumexp_of_rows)(&plans, f.n_rows, are_apart ? apart : (REAL *)to);
-    for (intptr_t i = 0; are_apart && i < f.n_rows; i++)
-        *(REAL *)(to + i * rows->out_step) = apart[i];
+    R(logsumexp_of_rows)(&plans, f.n_rows, (REAL *)rows->out.data + first);
     return f.n_rows;
 }
 
@@ -126,7 +121,8 @@ TS_APART intptr_t R(log_softmax_adjacent_past_cache)(const ts_rows *rows, intptr
 }
 
 static intptr_t R(log_softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (rows->out_step != rows->logits_step || !R(are_adjacent)(rows, s))
+    if (rows->out_step != rows->logits_step || !R(is_log_moderate)(temperature_of(rows, 0)) ||
+        !R(are_adjacent)(rows, s))
         return 0;
     return (rows->past_cache ? R(log_softmax_adjacent_past_cache) : R(log_softmax_adjacent_in_cache))(rows, first, s);
 }

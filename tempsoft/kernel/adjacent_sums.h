@@ -84,7 +84,7 @@ TS_INLINE void R(sums_in_lanes)(const REAL *e, intptr_t n, int n_most, double *s
 #else
     const R(sum) total = R(sum_lanes_of_rows)(e, n, n_most);
 #endif
-    R(put_sums)(&total, sum_hi, sum_lo);
+    R(put_sums)(&total, sum_hi, TS_REAL == 64 ? sum_lo : NULL);
 }
 
 /* The accumulators of a row of n exponentials: whole groups, and n_chunks chunks of 16 behind them. */
@@ -123,8 +123,9 @@ TS_INLINE void R(sums_by_rows)(const REAL *e, intptr_t n, int n_chunks, double *
             R(sum) row = R(sum_row)(e + (at + i) * n, n, n_chunks);
             sums[i] = R(fold_parts)(row.hi);
         }
-        R(put_folded)(sums, sum_hi + at, sum_lo + at);
+        R(put_folded)(sums, sum_hi + at);
     }
+    (void)sum_lo;
 #else
     R(sum) rows[16];
     for (int i = 0; i < 16; i++)
@@ -133,7 +134,7 @@ TS_INLINE void R(sums_by_rows)(const REAL *e, intptr_t n, int n_chunks, double *
 #endif
 }
 
-/* The sums of n_rows rows. */
+/* The sums of n_rows rows; of floats without lo, which is 0. */
 static void R(adjacent_sums)(const REAL *e, intptr_t n, intptr_t n_rows, double *sum_hi, double *sum_lo) {
     const intptr_t in_lanes = n < FEWEST_BY_ROWS ? n : TS_GROUP + 1, rest = n % TS_GROUP;
     for (intptr_t c = 0; c < n_rows; c += 16, e += 16 * n, sum_hi += 16, sum_lo += 16)

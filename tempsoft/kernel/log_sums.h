@@ -136,8 +136,9 @@ TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, lo
         R(exp_fast)(&e, 1, &scale, &unused, NULL);
         for (int part = 0; part < WIDTHS; part++) {
             const intptr_t at = row + part * VD_LANES;
-            vd_pair sum = {vd_load(p->sum_hi + at), vd_load(p->sum_lo + at)};
+            vd_pair sum = {vd_load(p->sum_hi + at), vd_set1(0)};
 #if TS_REAL == 64 /* see set_sum */
+            sum.lo = vd_load(p->sum_lo + at);
             const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
             sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
 #endif

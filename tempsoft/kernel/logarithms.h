@@ -17,7 +17,7 @@ TS_INLINE void R(logsumexp_of_vectors)(const R(plans) * p, intptr_t first, int n
     }
 }
 
-/* The same of the first n_rows: all lanes of the last vector, too. */
+/* The same of the first n_rows, in whole vectors. */
 static void R(logsumexp_of_rows)(const R(plans) * p, intptr_t n_rows, REAL *to) {
     const intptr_t n = (n_rows + LANES - 1) / LANES, whole = n / 2 * 2;
     for (intptr_t v = 0; v < whole; v += 2)
@@ -52,9 +52,15 @@ typedef struct {
     tempering k;
 } R(log_scale);
 
-/* Whether the fast formula holds. */
+/* Whether the fast formula holds at a temperature for rows whose exponentials are of the fast formula, */
+static inline int R(is_log_moderate)(double temperature) {
+    return temperature >= COLDEST_LOG && temperature <= LARGEST_TEMPERATURE;
+}
+_Static_assert(LARGEST_EXPONENT < LARGEST_OFFSET / 2, "their offsets are never too large");
+
+/* and for any row. */
 static inline int R(is_log_fast)(double temperature, double offset) {
-    return temperature >= COLDEST_LOG && temperature <= LARGEST_TEMPERATURE && fabs(offset) < LARGEST_OFFSET;
+    return R(is_log_moderate)(temperature) && fabs(offset) < LARGEST_OFFSET;
 }
 
 static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
@@ -71,19 +77,16 @@ static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
                           *plan->k};
 }
 
-/* The offsets of one or two vectors of rows from `first` on, as two numbers each and as a double. */
-TS_INLINE void R(log_offsets_of_vectors)(const R(plans) * p, intptr_t first, int n, REAL *minus_hi, REAL *minus_lo,
-                                         double *offsets) {
+/* The offsets of one or two vectors of rows from `first` on. */
+TS_INLINE void R(log_offsets_of_vectors)(const R(plans) * p, intptr_t first, int n, REAL *minus_hi, REAL *minus_lo) {
     log_sums log[2 * WIDTHS];
     R(log_sums_of_rows)(p, first, n, log);
     for (int v = 0; v < n; v++) {
         const log_sums *of = log + v * WIDTHS;
         const intptr_t at = first + v * LANES;
         vd parts[2][WIDTHS]; /* split_of for each lane */
-        for (int part = 0; part < WIDTHS; part++) {
-            vd_store(offsets + at + part * VD_LANES, of[part].whole.hi);
+        for (int part = 0; part < WIDTHS; part++)
             parts[0][part] = vd_mul(of[part].whole.hi, vd_set1(-1));
-        }
         const VR hi = R(narrow)(parts[0]);
         for (int part = 0; part < WIDTHS; part++)
             parts[1][part] = vd_sub(vd_sub(parts[0][part], R(part)(hi, part)), of[part].whole.lo);
@@ -92,14 +95,13 @@ TS_INLINE void R(log_offsets_of_vectors)(const R(plans) * p, intptr_t first, int
     }
 }
 
-/* The same of the first n_rows: all lanes of the last vector, too. */
-static void R(log_offsets_of_rows)(const R(plans) * p, intptr_t n_rows, REAL *minus_hi, REAL *minus_lo,
-                                   double *offsets) {
+/* The same of the first n_rows, in whole vectors. */
+static void R(log_offsets_of_rows)(const R(plans) * p, intptr_t n_rows, REAL *minus_hi, REAL *minus_lo) {
     const intptr_t n = (n_rows + LANES - 1) / LANES, whole = n / 2 * 2;
     for (intptr_t v = 0; v < whole; v += 2)
-        R(log_offsets_of_vectors)(p, v * LANES, 2, minus_hi, minus_lo, offsets);
+        R(log_offsets_of_vectors)(p, v * LANES, 2, minus_hi, minus_lo);
     if (whole < n)
-        R(log_offsets_of_vectors)(p, whole * LANES, 1, minus_hi, minus_lo, offsets);
+        R(log_offsets_of_vectors)(p, whole * LANES, 1, minus_hi, minus_lo);
 }
 
 TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, VR minus_offset_lo) {
@@ -118,18 +120,13 @@ typedef struct {
     REAL minus_offset_hi[ADJACENT_MOST], minus_offset_lo[ADJACENT_MOST];
 } R(log_scales);
 
-/* Of n_rows rows; 0 if the fast formula does not hold for one of them. */
+/* Of n_rows rows; 0 if the fast formula does not hold. */
 static int R(log_scales_of)(const R(plans) * p, intptr_t n_rows, R(log_scales) * scales) {
-    double offsets[ADJACENT_MOST];
-    const vd limit = vd_set1(LARGEST_OFFSET);
-    v_mask is_bad = vd_not_le(limit, limit);
+    if (!R(is_log_moderate)(p->k->temperature))
+        return 0;
     scales->inverse = R(split_of)(p->k->inverse);
-    R(log_offsets_of_rows)(p, n_rows, scales->minus_offset_hi, scales->minus_offset_lo, offsets);
-    for (intptr_t i = 0; i < n_rows; i += VD_LANES) {
-        const vd offset = vd_load(offsets + i), size = vd_max(offset, vd_sub(vd_set1(0), offset));
-        is_bad = v_mask_or(is_bad, v_mask_or(vd_ge(size, limit), vd_not_le(size, limit)));
-    }
-    return R(is_log_fast)(p->k->temperature, 0) && !v_mask_any(is_bad);
+    R(log_offsets_of_rows)(p, n_rows, scales->minus_offset_hi, scales->minus_offset_lo);
+    return 1;
 }
 
 TS_INLINE R(log_scale) R(log_scale_at)(const R(log_scales) * s, intptr_t at) {

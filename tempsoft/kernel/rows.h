@@ -189,17 +189,16 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
     for (intptr_t first = 0; first < rows->n_rows; first += LOGS_TOGETHER) {
         const intptr_t end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows : first + LOGS_TOGETHER;
         int is_fast[LOGS_TOGETHER];
-        REAL result[LOGS_TOGETHER], low[LOGS_TOGETHER]; /* or the offset in two numbers, and */
-        double offsets[LOGS_TOGETHER];
+        REAL result[LOGS_TOGETHER], low[LOGS_TOGETHER]; /* or the offset in two numbers */
         R(plans_of_rows)(rows, first, end, type, &plans, k, is_fast, s);
         if (whole)
-            R(log_offsets_of_rows)(&plans, end - first, result, low, offsets);
+            R(log_offsets_of_rows)(&plans, end - first, result, low);
         else
             R(logsumexp_of_rows)(&plans, end - first, result);
         for (intptr_t i = 0; first + i < end; i++) {
             char *const x = rows->logits.data + rows->logits_step * (first + i);
             out.data = rows->out.data + rows->out_step * (first + i);
-            is_fast[i] &= !whole || R(is_log_fast)(k[i * plans.k_step].temperature, offsets[i]);
+            is_fast[i] &= !whole || R(is_log_moderate)(k[i * plans.k_step].temperature);
             if (is_fast[i] && whole) {
                 const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
                 const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));

@@ -162,11 +162,12 @@ TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
     return sums[0];
 }
 
-/* Sixteen sums that are in the lanes of one accumulator, to memory. */
+/* Sixteen sums that are in the lanes of one accumulator, to memory; without lo if that is NULL. */
 TS_INLINE void R(put_sums)(const R(sum) * total, double *sum_hi, double *sum_lo) {
     for (int part = 0; part < PARTS; part++) {
         vd_store(sum_hi + part * VD_LANES, total->hi[part]);
-        vd_store(sum_lo + part * VD_LANES, R(sum_low)(total, part));
+        if (sum_lo)
+            vd_store(sum_lo + part * VD_LANES, R(sum_low)(total, part));
     }
 }
 
@@ -174,21 +175,21 @@ static inline R(sum) R(sum_across)(R(sum) sums[16]) { return R(sum_across_first)
 
 #if TS_REAL == 32
 /* The sums of VD_LANES rows, of which the lanes are left to be added, to memory. */
-TS_INLINE void R(put_folded)(const vd sums[VD_LANES], double *sum_hi, double *sum_lo) {
+TS_INLINE void R(put_folded)(const vd sums[VD_LANES], double *sum_hi) {
     vd_store(sum_hi, vd_mul(vd_fold(sums), vd_set1(0x1p896))); /* what vf_widened took */
-    vd_store(sum_lo, vd_set1(0));
 }
 #endif
 
-/* The sums of 16 rows from their accumulators, which are used up, to memory. */
+/* The sums of 16 rows from their accumulators, which are used up, to memory; of floats without lo, which is 0. */
 TS_INLINE void R(put_sums_of_rows)(R(sum) rows[16], double *sum_hi, double *sum_lo) {
 #if TS_REAL == 32
     for (int at = 0; at < 16; at += VD_LANES) {
         vd sums[VD_LANES];
         for (int i = 0; i < VD_LANES; i++)
             sums[i] = R(fold_parts)(rows[at + i].hi);
-        R(put_folded)(sums, sum_hi + at, sum_lo + at);
+        R(put_folded)(sums, sum_hi + at);
     }
+    (void)sum_lo;
 #else
     R(sum) sums[16]; /* with a row in each lane */
     for (int part = 0; part < PARTS; part++)
