@@ -8,6 +8,7 @@
  * as in short.h or sixteen.h.
  */
 
+#define FEWEST_FAR 8      /* categories of rows that are fetched to L2: of fewer the sums take longer than reading */
 #define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
 
 typedef struct {
@@ -43,6 +44,7 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
 TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all, const char *to,
                                  int past_cache) {
     const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
+    const int is_far = past_cache && f->n >= FEWEST_FAR;
     const double c = R(adjacent_exponent)(f, k, type, are_all);
     if (isnan(c))
         return NAN;
@@ -53,7 +55,7 @@ TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_t
         VR v[TOGETHER];
         for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
             const uintptr_t at = (uintptr_t)(i * size + line);
-            if (past_cache) /* nothing is read while these are divided, and more is under way there than to L1 */
+            if (is_far) /* nothing is read while these are divided, and more is under way there than to L1 */
                 fetch_far((uintptr_t)f->x + at + TS_TILES_BYTES);
             else
                 fetch_ahead((uintptr_t)f->x + at + TS_TILES_BYTES);
