@@ -4,8 +4,8 @@
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
  * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for its
  * factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the row
- * whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are taken
- * as in short.h or sixteen.h.
+ * whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are
+ * taken as in short.h or sixteen.h.
  */
 
 #define FEWEST_FAR 8      /* categories of rows that are fetched to L2: of fewer the sums take longer than reading */

@@ -155,8 +155,8 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
         V(store)(e + i, V(set1)(0));
 }
 
-/* Sums are taken well behind the exponentials, when what was stored is there to be loaded: right behind them, more waits
- * than a CPU can look at; in two passes, memory has nothing to do in the second. */
+/* Sums are taken well behind the exponentials, when what was stored is there to be loaded: right behind them, more
+ * waits than a CPU can look at; in two passes, memory has nothing to do in the second. */
 TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) s,
                              const VR *least, R(seen) * seen, REAL *e) {
     R(sum) sum = R(sum_zero)();
