@@ -85,10 +85,11 @@ def test_adjacent_rows(compiled, name, n, dtype):
             if name == "logsumexp":
                 continue
             memory = np.full(x.size + 2, 7, dtype)
-            for past_cache in (contextlib.nullcontext, past_the_cache):
+            ways = (contextlib.nullcontext, temperature), (past_the_cache, np.float64(temperature))
+            for past_cache, of_all in ways:
                 memory[:] = 7
                 with past_cache():
-                    function(x, np.float64(temperature), out=memory[1:-1].reshape(x.shape))
+                    function(x, of_all, out=memory[1:-1].reshape(x.shape))
                 assert memory[1:-1].tobytes() == together.tobytes()
                 assert memory[0] == memory[-1] == 7
 

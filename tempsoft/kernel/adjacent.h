@@ -84,6 +84,16 @@ static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     return !v_mask_any(is_bad);
 }
 
+/* Exponentials of a c that did for all rows, which is returned, and their sums; NaN if there is none. */
+TS_INLINE double R(adjacent_exp_sums)(const R(adjacent) * f, const tempering *k, ts_type type, const char *to,
+                                      int past_cache, double *sum_hi, double *sum_lo) {
+    const double c = R(adjacent_exp)(f, k, type, 0, to, past_cache);
+    if (isnan(c))
+        return NAN;
+    R(adjacent_sums)(f->e, f->n, f->n_rows, sum_hi, sum_lo);
+    return R(are_reached)(sum_hi, f->n_rows, f->n) ? c : NAN;
+}
+
 /* The first row whose results begin with a line of the cache, so that all tiles from it on do; 0 if there is none. */
 static intptr_t R(first_on_line)(const ts_rows *rows) {
     for (intptr_t i = 0; i < LINE; i++)
@@ -153,12 +163,8 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
     REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    int does = !isnan(R(adjacent_exp)(&f, k, type, 0, past_cache ? NULL : to, past_cache));
-    if (does) {
-        R(adjacent_sums)(f.e, f.n, f.n_rows, sum_hi, sum_lo);
-        does = R(are_reached)(sum_hi, f.n_rows, f.n);
-    }
-    if (!R(remember)(does, s))
+    const double c = R(adjacent_exp_sums)(&f, k, type, past_cache ? NULL : to, past_cache, sum_hi, sum_lo);
+    if (!R(remember)(!isnan(c), s))
         return 0;
     R(set_row_of)(f.n, s);
     R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);

@@ -13,9 +13,7 @@ TS_INLINE void R(maxima_by_pieces)(const REAL *x, intptr_t n, intptr_t n_rows, R
         VR largest = V(set1)((REAL)-INFINITY);
         for (intptr_t i = 0; i < n; i += PIECE) {
             VR v[PIECE];
-            for (int j = 0; j < PIECE; j++)
-                v[j] = V(load_pieces)(x + (c + j) * n + i, PIECE * n);
-            V(transpose_pieces)(v);
+            R(turn_piece)(x + c * n + i, n, PIECE, v);
             for (int j = 0; j < PIECE && i + j < n; j++)
                 largest = V(max)(v[j], largest);
         }
@@ -25,15 +23,9 @@ TS_INLINE void R(maxima_by_pieces)(const REAL *x, intptr_t n, intptr_t n_rows, R
 
 /* The same, each row down to a vector first. */
 TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REAL *max) {
-    for (intptr_t c = 0; c < n_rows; c += LANES) {
-        VR largest[LANES];
-        for (int j = 0; j < LANES; j++)
-            largest[j] = R(first_max)((const char *)(x + (c + j) * n), n, PLAIN);
-        V(transpose)(largest);
-        for (int j = 1; j < LANES; j++)
-            largest[0] = V(max)(largest[j], largest[0]);
-        V(store)(max + c, largest[0]);
-    }
+    const intptr_t step = n * (intptr_t)sizeof(REAL);
+    for (intptr_t c = 0; c < n_rows; c += LANES)
+        V(store)(max + c, R(first_max_of_rows)((const char *)x + c * step, step, n, PLAIN));
 }
 
 /* The plans of a tile from row `first` on; 0 if they are declined. */
@@ -42,11 +34,8 @@ TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intp
     const intptr_t n_behind = (rows->n_rows - first - f->n_rows) * f->n;
     plans->k = R(tempering_for)(s, temperature_of(rows, first));
     plans->k_step = 0;
-    const double c = R(adjacent_exp)(f, plans->k, PLAIN, 0, to, past_cache);
+    const double c = R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, plans->sum_hi, plans->sum_lo);
     if (isnan(c))
-        return 0;
-    R(adjacent_sums)(f->e, f->n, f->n_rows, plans->sum_hi, plans->sum_lo);
-    if (!R(are_reached)(plans->sum_hi, f->n_rows, f->n))
         return 0;
     const REAL *x = (const REAL *)f->x;
     if (f->n > MOST_BY_PIECES) {

@@ -23,6 +23,17 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     return max[0];
 }
 
+/* The largest number of the first group of LANES rows, `step` bytes apart, a lane each. */
+TS_INLINE VR R(first_max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type) {
+    VR max[LANES];
+    for (int j = 0; j < LANES; j++)
+        max[j] = R(first_max)(x + j * step, n, type);
+    V(transpose)(max);
+    for (int j = 1; j < LANES; j++)
+        max[0] = V(max)(max[0], max[j]);
+    return max[0];
+}
+
 typedef struct {
     intptr_t first, n_padded; /* the first row; numbers from row to row of */
     REAL *e;
@@ -34,15 +45,11 @@ typedef struct {
 TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
     const char *x = rows->logits.data + t->first * rows->logits_step;
     for (int i = 0; i < 16; i += LANES) {
-        VR max[LANES];
+        const intptr_t step = rows->logits_step;
         double exponent[LANES];
         R(scale) scale;
-        for (int j = 0; j < LANES; j++)
-            max[j] = R(first_max)(x + (i + j) * rows->logits_step, rows->n_categories, type);
-        V(transpose)(max);
-        for (int j = 1; j < LANES; j++)
-            max[0] = V(max)(max[0], max[j]);
-        if (v_mask_any(R(exponents_of)(max[0], k, exponent)))
+        const VR max = R(first_max_of_rows)(x + i * step, step, rows->n_categories, type);
+        if (v_mask_any(R(exponents_of)(max, k, exponent)))
             return 0;
         R(set_exponents)(&scale, k, exponent);
         V(store)(t->round_less_c + i, scale.round_less_c);
