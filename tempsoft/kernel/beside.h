@@ -98,6 +98,15 @@ TS_INLINE void R(divide_all)(const R(undivided) * d, ts_type type, R(seam) * sea
     R(divide_tail)(d, type, seam);
 }
 
+TS_INLINE void R(divide_group)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache) {
+    for (int k = 0; k < TS_GROUP; k += LANES)
+        R(divide_at)(d, d->head + at + k, type, past_cache);
+}
+
+/* Groups of the row before are divided so many numbers behind those read where memory is not waited for, as its factor
+ * ends a long chain. */
+#define LATE TS_GROUP
+
 /* Loads wait for stores a little before them in a page of 4096 bytes, whichever page: where logits at x are read less
  * than this behind what is written past the cache, groups are divided from another one on. */
 #define NEAR_BEHIND (4 * TS_GROUP)
@@ -115,6 +124,7 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
     const intptr_t size = R(size_of)(type);
     const intptr_t head = before ? before->head : 0, body = before ? before->body : 0;
     const intptr_t whole = body / TS_GROUP * TS_GROUP;
+    const intptr_t late = in_place || past_cache ? 0 : LATE;
     const intptr_t turn = before && past_cache && !in_place ? R(first_divided)(x, before) : 0;
     uintptr_t ahead = (uintptr_t)(AHEAD * size);
     R(sum) sum = R(sum_zero)();
@@ -122,7 +132,6 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
     if (before && past_cache) /* fetched is what lies just behind what is written, in whichever page: a third faster */
         ahead += ((uintptr_t)before->to + (uintptr_t)((head + turn) * size) - (uintptr_t)x + TS_LINE) % 4096;
     for (; i + TS_GROUP <= n; i += TS_GROUP) {
-        const int divides = before && i + TS_GROUP <= body;
         for (intptr_t line = 0; line < TS_GROUP * size; line += TS_LINE) {
             if (in_place && past_cache)
                 fetch_far((uintptr_t)x + (uintptr_t)(i * size + line) + ahead);
@@ -133,8 +142,8 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
             if (before && !past_cache)
                 fetch_to_write((uintptr_t)before->to + (uintptr_t)((i + AHEAD_TO_WRITE) * size + line));
         }
-        for (int k = 0; divides && in_place && k < TS_GROUP; k += LANES)
-            R(divide_at)(before, head + i + k, type, past_cache);
+        if (in_place && i < whole)
+            R(divide_group)(before, i, type, past_cache);
         VR v[TS_GROUP / LANES];
         TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k += TOGETHER) {
@@ -148,11 +157,16 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
             for (int j = k; j < k + TOGETHER; j++)
                 V(store)(e + i + j * LANES, v[j]);
         }
-        for (int k = 0; divides && !in_place && k < TS_GROUP; k += LANES) /* faster here, where it may be */
-            R(divide_at)(before, head + (i + turn < whole ? i + turn : i + turn - whole) + k, type, past_cache);
+        if (!in_place && i >= late && i - late < whole) { /* faster here, where it may be */
+            const intptr_t at = i - late + turn;
+            R(divide_group)(before, at < whole ? at : at - whole, type, past_cache);
+        }
     }
-    for (intptr_t at = i < whole ? i : whole; at < body; at += LANES)
-        R(divide_at)(before, head + at, type, past_cache);
+    const intptr_t divided = i > late ? i - late : 0;
+    for (intptr_t rest = divided < whole ? divided : whole; rest < body; rest += LANES) {
+        const intptr_t at = rest + turn;
+        R(divide_at)(before, head + (rest >= whole ? rest : at < whole ? at : at - whole), type, past_cache);
+    }
     intptr_t summed = i > SETTLED ? i - SETTLED : 0;
     if (i < n) {
         REAL buffer[2 * TS_GROUP];

@@ -109,7 +109,7 @@ static inline R(scale) R(scale_of)(const tempering *k, double exponent, double m
 static inline int R(exceeds)(double max, const tempering *k, double exponent) {
     const R(scale) s = R(scale_of)(k, exponent, 0);
     const VR n_plus_round = V(fma)(V(set1)((REAL)max), s.a_hi, s.round_less_c);
-    return v_mask_any(V(not_le)(n_plus_round, V(set1)(ROUND + HEADROOM)));
+    return v_mask_any(V(not_le)(n_plus_round, V(set1)(ROUND_MOST)));
 }
 
 typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen, const R(settled) * settled);
@@ -127,30 +127,41 @@ TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n
         V(store)(e + k * LANES, least ? V(keep_ge)(V(load)(x + k * LANES), *least, v[k]) : v[k]);
 }
 
+/* The last few, of which the last vector may be one in part. */
+TS_INLINE void R(exp_few)(R(exp_function) exp_of, const REAL *x, int n_vectors, intptr_t n, const R(scale) * s,
+                          const VR *least, R(seen) * seen, REAL *e) {
+    _Static_assert(TOGETHER <= 4, "those that exp_span knows");
+    const intptr_t last = (n_vectors - 1) * LANES;
+    VR v[TOGETHER], logits[TOGETHER];
+    for (int k = 0; k + 1 < n_vectors; k++)
+        logits[k] = V(load)(x + k * LANES);
+    logits[n_vectors - 1] = V(load_up_to)(x + last, n - last, V(set1)((REAL)-INFINITY));
+    for (int k = 0; k < n_vectors; k++)
+        v[k] = logits[k];
+    exp_of(v, n_vectors, s, seen, NULL);
+    for (int k = 0; k < n_vectors && least; k++)
+        v[k] = V(keep_ge)(logits[k], *least, v[k]);
+    for (int k = 0; k + 1 < n_vectors; k++)
+        V(store)(e + k * LANES, v[k]);
+    V(store)(e + last, V(up_to)(v[n_vectors - 1], n - last));
+}
+
 /* The exponentials of x, 0 where it is below `least` unless that is NULL, and zeros to the end of a group. */
 TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
                            R(seen) * seen, REAL *e) {
-    const VR nothing = V(set1)((REAL)-INFINITY);
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
         R(exp_together)(exp_of, x + i, n, s, least, seen, NULL, e + i);
-    if (n - i > LANES) {
-        VR v[TOGETHER];
-        for (int k = 0; k < TOGETHER; k++)
-            v[k] = V(load_up_to)(x + i + k * LANES, n - i - k * LANES, nothing);
-        exp_of(v, TOGETHER, s, seen, NULL);
-        for (int k = 0; k < TOGETHER; k++, i += LANES) {
-            if (least)
-                v[k] = V(keep_ge)(V(load_up_to)(x + i, n - i, nothing), *least, v[k]);
-            V(store)(e + i, V(up_to)(v[k], n - i));
-        }
-    } else if (n > i) {
-        const VR before = V(load_up_to)(x + i, n - i, nothing);
-        VR v = before;
-        exp_of(&v, 1, s, seen, NULL);
-        V(store)(e + i, V(up_to)(least ? V(keep_ge)(before, *least, v) : v, n - i));
-        i += LANES;
-    }
+    const intptr_t n_vectors = (n - i + LANES - 1) / LANES;
+    if (n_vectors == 1)
+        R(exp_few)(exp_of, x + i, 1, n - i, s, least, seen, e + i);
+    else if (TOGETHER >= 2 && n_vectors == 2)
+        R(exp_few)(exp_of, x + i, 2, n - i, s, least, seen, e + i);
+    else if (TOGETHER >= 3 && n_vectors == 3)
+        R(exp_few)(exp_of, x + i, 3, n - i, s, least, seen, e + i);
+    else if (TOGETHER >= 4 && n_vectors == 4)
+        R(exp_few)(exp_of, x + i, 4, n - i, s, least, seen, e + i);
+    i += n_vectors * LANES;
     for (; i % TS_GROUP != 0; i += LANES)
         V(store)(e + i, V(set1)(0));
 }

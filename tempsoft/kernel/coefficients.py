@@ -4,9 +4,10 @@
 
 Each polynomial nearly minimises the largest weighted error on its interval. Its coefficients are rounded one by one,
 from the constant term up, and what is left is fitted again after each, so that rounding costs almost nothing.
-Needs mpmath; a test runs it and compares with the header in the tree.
+Needs mpmath and NumPy; a test runs it and compares with the header in the tree.
 """
 
+import numpy as np
 from mpmath import cos, fabs, linspace, log, lu_solve, matrix, mp, mpf, pi, sqrt
 
 mp.dps = 60
@@ -59,6 +60,31 @@ def fit(target, low, high, degree, bits, fixed):
     return [float(fixed[p]) for p in range(degree + 1)], worst
 
 
+def eighths():
+    """2^(j/8) for j = 0..7 as floats, all but for nearly the same factor, and the largest error this leaves.
+
+    A factor that all exponentials have leaves their ratios as they are. So one may be looked for with which eight
+    numbers are near floats by chance: tried are all floats from 1 to 2^(1/8) for the first.
+    """
+    first = np.arange(2**23, int(2**23 * 2 ** (1 / 8)))
+    exact = first[:, None] * 2.0 ** (np.arange(8) / 8)
+    error = np.where(exact < 2**24, np.rint(exact), 2 * np.rint(exact / 2)) / exact - 1
+    best = int(np.argmin(np.ptp(error, axis=1)))
+    values = [mpf(int(first[best])) / 2**23 * mpf(2) ** (mpf(j) / 8) for j in range(8)]
+    floats = [rounded(value, 24) for value in values]
+    errors = [mpf(near) / value - 1 for near, value in zip(floats, values, strict=True)]
+    return floats, (max(errors) - min(errors)) / 2
+
+
+def bit_patterns(name, floats, worst):
+    """The floats' bits less j << 20, so that adding 8 n + j at bit 20 multiplies entry j by 2^n."""
+    patterns = np.array(floats, np.float32).view(np.uint32) - (np.arange(8, dtype=np.uint32) << 20)
+    print(f"/* Bits of about {floats[0]:.4f} 2^(j/8), less j << 20; largest error of their ratios", end=" ")
+    print(f"{float(worst):.2g} = 2^{float(log(worst, 2)):.1f}. */")
+    each = [f"EACH(0x{bits:08x}u)" for bits in patterns]
+    print(f"#define {name}(EACH) \\\n    {' '.join(each[:4])} \\\n    {' '.join(each[4:])}\n")
+
+
 def table(name, what, coefficients, worst, c_type, suffix):
     print(f"/* {what}; largest error {float(worst):.2g} = 2^{float(log(worst, 2)):.1f}. */")
     print(f"static const {c_type} {name}[{len(coefficients)}] = {{")
@@ -80,9 +106,12 @@ def main():
     pair("LOG2_E", 1 / log(mpf(2)))
     pair("LOG_2", log(mpf(2)))
     print()
-    half = mpf(1) / 2 + MARGIN
+    floats, worst = eighths()
+    bit_patterns("EXP2_EIGHTHS", floats, worst)
+    half, sixteenth = mpf(1) / 2 + MARGIN, mpf(1) / 16 + MARGIN
+    interval = "2^r on [-1/16 - 1/512, 1/16 + 1/512], relative"
+    table("EXP2_F32", interval, *fit(exp2_target, -sixteenth, sixteenth, 4, 24, {0: mpf(1)}), "float", "f")
     interval = "2^r on [-1/2 - 1/512, 1/2 + 1/512], relative"
-    table("EXP2_F32", interval, *fit(exp2_target, -half, half, 6, 24, {0: mpf(1)}), "float", "f")
     table("EXP2_F64", interval, *fit(exp2_target, -half, half, 11, 53, {0: mpf(1)}), "double", "")
     width = (sqrt(mpf(2)) - 1) / (sqrt(mpf(2)) + 1) + mpf(2) ** -20
     what = "q(s^2) in log((1 + s)/(1 - s)) = 2 s + s^3 q(s^2), |s| <= 0.1716, absolute"

@@ -57,14 +57,36 @@ typedef struct {
     const tempering *k;
 } R(scale);
 
-/* SCALE_UP 2^r; scaling the coefficients is exact. */
-TS_INLINE void R(exp2)(const VR *r, int n, VR *p) {
+#if TS_REAL == 32
+#define SCALED_UP(bits) (bits) + ((uint32_t)SCALE_UP << 23),
+static const uint32_t SCALED_EIGHTHS[16] = {EXP2_EIGHTHS(SCALED_UP) EXP2_EIGHTHS(SCALED_UP)};
+
+/* 2^BIAS 2^(n + r) of n + ROUND in eighths, but for the factor of EXP2_EIGHTHS: a power of an eighth, and its product
+ * with 2^r - 1, which is small, so that nothing but the last addition errs by much. */
+TS_INLINE void R(exp2)(const vf *n_plus_round, const vf *r, int n, vf *e) {
+    vf power[TOGETHER], p[TOGETHER];
     for (int i = 0; i < n; i++)
-        p[i] = V(set1)(COEFFICIENTS[DEGREE] * SCALE_UP);
-    for (int power = DEGREE - 1; power >= 0; power--)
+        power[i] = vf_times_two_to_eighths(SCALED_EIGHTHS, n_plus_round[i]);
+    for (int i = 0; i < n; i++)
+        p[i] = vf_set1(EXP2_F32[4]);
+    for (int at = 3; at > 0; at--)
         for (int i = 0; i < n; i++)
-            p[i] = V(fma)(p[i], r[i], V(set1)(COEFFICIENTS[power] * SCALE_UP));
+            p[i] = vf_fma(p[i], r[i], vf_set1(EXP2_F32[at]));
+    for (int i = 0; i < n; i++)
+        e[i] = vf_fma(p[i], vf_mul(power[i], r[i]), power[i]);
 }
+#else
+/* 2^BIAS 2^(n + r) of n + ROUND in integers; scaling the coefficients is exact. */
+TS_INLINE void R(exp2)(const vd *n_plus_round, const vd *r, int n, vd *e) {
+    for (int i = 0; i < n; i++)
+        e[i] = vd_set1(EXP2_F64[11] * SCALE_UP);
+    for (int power = 10; power >= 0; power--)
+        for (int i = 0; i < n; i++)
+            e[i] = vd_fma(e[i], r[i], vd_set1(EXP2_F64[power] * SCALE_UP));
+    for (int i = 0; i < n; i++)
+        e[i] = vd_times_two_to(e[i], n_plus_round[i]);
+}
+#endif
 
 /* What is remembered of the numbers on the way: the bits of all n - c + ROUND, and the largest logit. */
 typedef struct {
@@ -75,16 +97,14 @@ static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(0), V(set
 
 /* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. ROUND is such that this shows
  * in a bit that no other number has. */
-static inline int R(exceeded)(const R(seen) * seen) {
-    return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND + HEADROOM)));
-}
+static inline int R(exceeded)(const R(seen) * seen) { return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND_MOST))); }
 
 /* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. Of
  * each its own c, or of all one if `step` is 0. A group that has settled is added half way, unless it is NULL: that
  * keeps other parts of a CPU busy, and was found faster in the middle than before or behind. */
 TS_INLINE void R(exp_fast_each)(VR *x, int n, const R(scale) * s, const VR *round_less_c, const VR *lowest, int step,
                                 R(seen) * seen, const R(settled) * settled) {
-    VR n_plus_round[TOGETHER], r[TOGETHER], p[TOGETHER];
+    VR n_plus_round[TOGETHER], r[TOGETHER];
     for (int i = 0; i < n; i++)
         x[i] = V(max)(lowest[i * step], x[i]); /* a NaN stays one */
     for (int i = 0; i < n; i++)
@@ -97,9 +117,7 @@ TS_INLINE void R(exp_fast_each)(VR *x, int n, const R(scale) * s, const VR *roun
         r[i] = V(fma)(x[i], s->a_lo, r[i]);
     if (settled)
         R(add_settled)(settled);
-    R(exp2)(r, n, p);
-    for (int i = 0; i < n; i++)
-        x[i] = V(times_two_to)(p[i], n_plus_round[i]);
+    R(exp2)(n_plus_round, r, n, x);
 }
 
 TS_INLINE void R(exp_fast)(VR *x, int n, const R(scale) * s, R(seen) * seen, const R(settled) * settled) {
@@ -137,11 +155,11 @@ static inline vd_pair vd_pair_times(vd_pair d, dd f) {
     return (vd_pair){product, vd_fma(d.lo, hi, vd_fma(d.hi, lo, vd_fms(d.hi, hi, product)))};
 }
 
-/* (x - max) log2(e) / T = n + r, n an integer. */
-static inline void careful_argument(vd x, double max, const tempering *k, vd *n, vd *r) {
+/* (x - max) log2(e) / T = n + r; adding `round` rounds to such n. */
+static inline void careful_argument(vd x, double max, const tempering *k, double round, vd *n, vd *r) {
     vd_pair t = vd_pair_times(scaled_difference(x, max, k), k->careful_log2_e);
     vd above = vd_max(t.hi, vd_set1(-4000.0)); /* also above -inf; r is NaN then and not looked at */
-    *n = vd_sub(vd_add(above, vd_set1(ROUND)), vd_set1(ROUND));
+    *n = vd_sub(vd_add(above, vd_set1(round)), vd_set1(round));
     *r = vd_add(vd_sub(above, *n), t.lo);
 }
 #endif
@@ -150,19 +168,22 @@ TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, R(seen) 
     (void)seen; /* the row's largest is known, and is 2^0 */
     if (settled)
         R(add_settled)(settled);
-    VR n[TOGETHER], r[TOGETHER], p[TOGETHER];
+    VR n[TOGETHER], r[TOGETHER];
     for (int i = 0; i < n_vectors; i++) {
 #if TS_REAL == 32
         vd n_parts[VF_LANES / VD_LANES], r_parts[VF_LANES / VD_LANES];
         for (int part = 0; part < VF_LANES / VD_LANES; part++)
-            careful_argument(vf_part_to_vd(x[i], part), s->max, s->k, &n_parts[part], &r_parts[part]);
+            careful_argument(vf_part_to_vd(x[i], part), s->max, s->k, 0x1.8p49, &n_parts[part], &r_parts[part]);
         n[i] = vf_from_vd(n_parts);
         r[i] = vf_from_vd(r_parts);
 #else
-        careful_argument(x[i], s->max, s->k, &n[i], &r[i]);
+        careful_argument(x[i], s->max, s->k, 0x1.8p52, &n[i], &r[i]);
 #endif
     }
-    R(exp2)(r, n_vectors, p);
+    VR n_plus_round[TOGETHER];
     for (int i = 0; i < n_vectors; i++)
-        x[i] = V(keep_ge)(n[i], V(set1)(UNDERFLOW), V(times_two_to)(p[i], V(add)(n[i], V(set1)(ROUND))));
+        n_plus_round[i] = V(add)(n[i], V(set1)(ROUND));
+    R(exp2)(n_plus_round, r, n_vectors, x);
+    for (int i = 0; i < n_vectors; i++)
+        x[i] = V(keep_ge)(n[i], V(set1)(UNDERFLOW), x[i]);
 }

@@ -13,13 +13,12 @@
 #undef PIECE
 #undef REAL_MAX
 #undef REAL_SMALLEST
-#undef DEGREE
-#undef COEFFICIENTS
 #undef BIAS
 #undef SCALE
 #undef SCALE_UP
 #undef MODERATE_WEIGHT
 #undef ROUND
+#undef ROUND_MOST
 #undef LARGEST_EXPONENT
 #undef SMALLEST_TEMPERATURE
 #undef LARGEST_TEMPERATURE
@@ -43,14 +42,13 @@
 #define PIECE VF_PIECE
 #define REAL_MAX 0x1.fffffep127f
 #define REAL_SMALLEST 0x1p-149f
-#define DEGREE 6
-#define COEFFICIENTS EXP2_F32
-#define BIAS 32                 /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
-#define SCALE 0x1p32f           /* 2^BIAS */
-#define SCALE_UP 0x1p68f        /* 2^(BIAS + HEADROOM + 1): ROUND has as much less */
-#define MODERATE_WEIGHT 0x1p-60 /* weights between this and its inverse need no scaling */
-#define ROUND (0x1.8p23f + 476) /* adding it rounds to an integer; no bit but the last nine changes up to HEADROOM */
-#define LARGEST_EXPONENT 0x1p15 /* of a block, for the fast exponential */
+#define BIAS 32                           /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
+#define SCALE 0x1p32f                     /* 2^BIAS */
+#define SCALE_UP 68                       /* BIAS + HEADROOM + 1: ROUND has as much less */
+#define MODERATE_WEIGHT 0x1p-60           /* weights between this and its inverse need no scaling */
+#define ROUND (0x1.8p20f + 476)           /* adding it rounds to an eighth, and up to */
+#define ROUND_MOST (0x1.8p20f + 511.875f) /* this, no bit but the last twelve changes */
+#define LARGEST_EXPONENT 0x1p15           /* of a block, for the fast exponential */
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
@@ -72,13 +70,12 @@
 #define PIECE VD_PIECE
 #define REAL_MAX 0x1.fffffffffffffp1023
 #define REAL_SMALLEST 0x1p-1074
-#define DEGREE 11
-#define COEFFICIENTS EXP2_F64
 #define BIAS 64
 #define SCALE 0x1p64
-#define SCALE_UP 0x1p320
+#define SCALE_UP 0x1p320 /* 2^(BIAS + HEADROOM + 1) */
 #define MODERATE_WEIGHT 0x1p-500
-#define ROUND (0x1.8p52 + 3840) /* the last twelve */
+#define ROUND (0x1.8p52 + 3840) /* to an integer; the last twelve */
+#define ROUND_MOST (0x1.8p52 + 4095)
 #define LARGEST_EXPONENT 0x1p30
 #define SMALLEST_TEMPERATURE 0x1p-400
 #define LARGEST_TEMPERATURE 0x1p400

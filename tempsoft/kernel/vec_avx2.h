@@ -65,9 +65,9 @@ static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
 }
 static inline vf vf_keep_ge(vf a, vf b, vf x) { return _mm256_and_ps(x, _mm256_cmp_ps(a, b, _CMP_GE_OQ)); }
 static inline v_mask vf_is_nan(vf x) { return _mm256_cmp_ps(x, x, _CMP_UNORD_Q); }
-static inline vf vf_times_two_to(vf p, vf k) {
-    __m256i shifted = _mm256_slli_epi32(_mm256_castps_si256(k), 23);
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shifted));
+static inline vf vf_times_two_to_eighths(const uint32_t table[16], vf k) {
+    const __m256i bits = _mm256_castps_si256(k), eight = _mm256_loadu_si256((const __m256i *)table);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(eight, bits), _mm256_slli_epi32(bits, 20)));
 }
 
 static inline void vf_stream(float *p, vf x) { _mm256_stream_ps(p, x); }

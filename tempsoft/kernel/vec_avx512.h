@@ -60,9 +60,10 @@ static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) {
 }
 static inline vf vf_keep_ge(vf a, vf b, vf x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x); }
 static inline v_mask vf_is_nan(vf x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q); }
-static inline vf vf_times_two_to(vf p, vf k) {
-    __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(k), 23);
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), shifted));
+static inline vf vf_times_two_to_eighths(const uint32_t table[16], vf k) {
+    const __m512i bits = _mm512_castps_si512(k);
+    const __m512 entry = _mm512_permutexvar_ps(bits, _mm512_loadu_ps((const float *)table));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(entry), _mm512_slli_epi32(bits, 20)));
 }
 
 static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
@@ -239,17 +240,15 @@ static inline vd vf_part_to_vd(vf x, int part) {
     __m256d half = part ? _mm512_extractf64x4_pd(whole, 1) : _mm512_castpd512_pd256(whole);
     return _mm512_cvtps_pd(_mm256_castpd_ps(half));
 }
-static inline vd vf_widened_even(__m512i bits) { /* a product is a shift that drops what is odd */
-    return _mm512_castsi512_pd(_mm512_mul_epu32(bits, _mm512_set1_epi64(1 << 29)));
-}
-static inline vd vf_widened(vf x, int odd) {
+static inline vd vf_widened(vf x, int odd) { /* a product is a shift that drops what is odd */
     __m512i bits = _mm512_castps_si512(x);
-    const __m512i mask = _mm512_set1_epi64(0x1fffffffe0000000);
-    return odd ? _mm512_castsi512_pd(_mm512_and_si512(_mm512_srli_epi64(bits, 3), mask)) : vf_widened_even(bits);
+    if (odd)
+        bits = _mm512_and_si512(_mm512_srli_epi64(bits, 3), _mm512_set1_epi64(0x1fffffffe0000000));
+    else
+        bits = _mm512_mul_epu32(bits, _mm512_set1_epi64(1 << 29));
+    return _mm512_castsi512_pd(bits);
 }
-static inline vd vf_widened_at(const float *p, int odd) {
-    return vf_widened_even(_mm512_castps_si512(vf_load(p + odd)));
-}
+static inline vd vf_widened_at(const float *p, int odd) { return vf_widened(vf_load(p), odd); }
 static inline vf vf_from_vd(const vd *parts) {
     __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(parts[0])));
     return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_castps_pd(_mm512_cvtpd_ps(parts[1])), 1));

@@ -97,14 +97,14 @@ static inline v_mask vf_not_le(vf a, vf b) { return !(a <= b); } /* also where e
 static inline vf vf_select_ge(vf a, vf b, vf yes, vf no) { return a >= b ? yes : no; }
 static inline vf vf_keep_ge(vf a, vf b, vf x) { return a >= b ? x : 0; }
 static inline v_mask vf_is_nan(vf x) { return x != x; }
-/* p * 2^k for normal p and result, k = integer + 1.5 * 2^23: the integer is added to the exponent. */
-static inline vf vf_times_two_to(vf p, vf k) {
-    uint32_t p_bits, k_bits;
-    memcpy(&p_bits, &p, sizeof p);
-    memcpy(&k_bits, &k, sizeof k);
-    p_bits += k_bits << 23;
-    memcpy(&p, &p_bits, sizeof p);
-    return p;
+/* Entry j of eight, and the same eight again, times 2^n of k = n + j / 8 + 1.5 * 2^20: of the bits of k the last three
+ * are j, and n is added to the exponent by as many as fit when they are moved up. */
+static inline vf vf_times_two_to_eighths(const uint32_t table[16], vf k) {
+    uint32_t bits;
+    memcpy(&bits, &k, sizeof k);
+    bits = table[bits & 7] + (bits << 20);
+    memcpy(&k, &bits, sizeof k);
+    return k;
 }
 
 static inline vd vd_set1(double x) { return x; }
@@ -143,7 +143,7 @@ static inline v_mask vd_not_le(vd a, vd b) { return !(a <= b); }
 static inline vd vd_select_ge(vd a, vd b, vd yes, vd no) { return a >= b ? yes : no; }
 static inline vd vd_keep_ge(vd a, vd b, vd x) { return a >= b ? x : 0; }
 static inline v_mask vd_is_nan(vd x) { return x != x; }
-/* As vf_times_two_to, with k = integer + 1.5 * 2^52. */
+/* p * 2^k for normal p and result, k = integer + 1.5 * 2^52: the integer is added to the exponent. */
 static inline vd vd_times_two_to(vd p, vd k) {
     uint64_t p_bits, k_bits;
     memcpy(&p_bits, &p, sizeof p);
