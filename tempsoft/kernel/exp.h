@@ -1,14 +1,16 @@
 /* The exponential of every function, 2^BIAS exp(x / T) / 2^c, c an even integer near max / T in bits. For REAL, by
  * inclusion.
  *
- * Fast:    a = log2(e) / T in two numbers; n = x a rounded; 2^(x a - c) = 2^(n - c) 2^r with r = x a - n, |r| <= 1/2 +
- *          2^-9. As c is an integer, x - max and x / T are never rounded: r has an error of its last bits alone,
- *          whatever the offset of the logits. As c is even, n is rounded alike for every c, and exponentials of
- *          different c differ by an exact power of two, if above `lowest`: c need only be near the largest, up to
- *          HEADROOM bits below it. For |c| below LARGEST_EXPONENT and moderate T.
+ * Fast:    a = log2(e) / T in two numbers; n = x a rounded, to an eighth (float32) or an integer (float64); 2^(x a - c)
+ *          = 2^(n - c) 2^r with r = x a - n, |r| <= 1/16 or 1/2, and 2^-9 more. As c is an integer, x - max and x / T
+ *          are never rounded: r has an error of its last bits alone, whatever the offset of the logits. As c is even, n
+ *          is rounded alike for every c, and exponentials of different c differ by an exact power of two, if above
+ *          `lowest`: c need only be near the largest, up to HEADROOM bits below it. For |c| below LARGEST_EXPONENT and
+ *          moderate T.
  * Careful: the same of (x - max) / T, in pairs of doubles, for any finite x and max and any T > 0; c is 0 then. About
  *          four times the work, and rare.
- * Result:  the polynomial's error is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp. What would be below
+ * Result:  the error of table and polynomial is 2^-28 (float32) or 2^-57 (float64), the whole below 1 ulp; all results
+ *          of float32 have the factor of EXP2_EIGHTHS, which leaves ratios as they are. What would be below
  *          2^UNDERFLOW, as of -inf, is some number below it: too small to change a sum of exponentials, and 0 once
  *          divided by it. tests/test_accuracy.py and tests/adversarial hold what follows from this to 3 ulp.
  */
