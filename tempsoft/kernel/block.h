@@ -200,8 +200,8 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
 }
 
 /* The exponentials e of a block of that exponent, and their sum; 0 of what is not left. `e` has room for whole groups,
- * and zeros there are left in it. `exceeds` says that they are meaningless: one is above 2^HEADROOM, or x has a NaN; if
- * not, the fast formula finds the largest logit unless `max` is NULL. */
+ * and zeros there are left in it. `exceeds` says that they are meaningless: n of one is above HEADROOM, or x has a NaN;
+ * if not, the fast formula finds the largest logit unless `max` is NULL. */
 static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *e,
                        double *max, int *exceeds) {
     R(scale) s = R(scale_of)(plan->k, exponent, plan->max);

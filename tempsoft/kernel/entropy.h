@@ -66,8 +66,11 @@ static void R(support_row)(const R(source) * cut, intptr_t n, const ts_knobs *kn
             share = 1;
         else if (all.kind == TS_UNIFORM)
             share = (double)kept.n_kept / (double)all.n_kept;
-        else
+        else {
+            if (all.formula != kept.formula) /* blocks out of reach that count beside one of the two alone */
+                R(plan_again_carefully)(all.formula == TS_FAST ? &all : &kept, all.formula == TS_FAST ? &row : cut, s);
             share = down_by(kept.sum_hi, (int)(all.exponent - kept.exponent)) / all.sum_hi;
+        }
     }
     *(int64_t *)number->data = count;
     *(REAL *)mass->data = (REAL)(share > 1 ? 1 : share);

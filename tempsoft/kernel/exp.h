@@ -97,8 +97,8 @@ typedef struct {
 
 static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(0), V(set1)((REAL)-INFINITY)}; }
 
-/* Whether the exponentials are meaningless: one is above 2^HEADROOM, or there was a NaN. ROUND is such that this shows
- * in a bit that no other number has. */
+/* Whether the exponentials are meaningless: n of one is above HEADROOM, or there was a NaN. ROUND is such that this
+ * shows in a bit that no other number has. */
 static inline int R(exceeded)(const R(seen) * seen) { return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND_MOST))); }
 
 /* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. Of
@@ -167,7 +167,7 @@ static inline void careful_argument(vd x, double max, const tempering *k, double
 #endif
 
 TS_INLINE void R(exp_careful)(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen, const R(settled) * settled) {
-    (void)seen; /* the row's largest is known, and is 2^0 */
+    (void)seen; /* the row's largest is known, and its n is 0 */
     if (settled)
         R(add_settled)(settled);
     VR n[TOGETHER], r[TOGETHER];

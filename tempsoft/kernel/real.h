@@ -52,10 +52,10 @@
 #define SMALLEST_TEMPERATURE 0x1p-64
 #define LARGEST_TEMPERATURE 0x1p64
 #define UNDERFLOW -152        /* 2^this rounds to 0 */
-#define HEADROOM 35           /* exponentials of a block may be as large as 2^this */
-#define NOTHING 0x1p-112      /* a block's sum below this is of exponentials below 2^(UNDERFLOW + 8 - 10) */
+#define HEADROOM 35           /* the whole part of n, at most: exponentials of a block are below 2^(this + 1) */
+#define NOTHING 0x1p-112      /* a block's sum below this is of exponentials below 2^(UNDERFLOW + 8) */
 #define DEEP 64               /* a block more bits than this below the largest is scaled in two steps, */
-#define STEP 88               /* the first of so many bits: exponentials of 2^HEADROOM may be normal results */
+#define STEP 88               /* the first of so many bits: exponentials of the largest n may be normal results */
 #define STEP_DOWN 0x1p-88f    /* 2^-STEP */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
 #define COLDEST_LOG 0x1p-20   /* smallest temperature for it */

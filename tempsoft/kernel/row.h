@@ -174,6 +174,12 @@ static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, co
     }
 }
 
+/* An ordinary plan made again by the careful exponential, to be compared with one that is of it. */
+static void R(plan_again_carefully)(ts_plan *plan, const R(source) * row, const R(scratch) * s) {
+    R(plan_careful)(plan, row, NULL, s);
+    R(sum_blocks)(plan);
+}
+
 static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R(scratch) * s) {
     plan->kind = TS_ORDINARY; /* one by one, as clearing it whole takes as long as 100 categories */
     plan->formula = TS_FAST;
