@@ -76,7 +76,8 @@ TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_t
     return R(exceeded)(&seen) ? NAN : c;
 }
 
-/* Whether c did for all rows of these sums: the largest exponential is at least the mean. */
+/* Whether c did for all rows of these sums: the largest exponential is at least the mean. The largest n may be
+ * an eighth below 0, as all of float32 have a factor of 1.09. */
 static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
     v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
     for (intptr_t c = 0; c < n_rows; c += VD_LANES)

@@ -75,8 +75,9 @@ static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
     R(sum_vectors)(sum, vectors);
 }
 
-/* A group that has been in memory for SETTLED numbers, with another behind it: see vf_widened_at. It is added while
- * exponentials are made, TOGETHER vectors at a time, a share of the accumulators each time. */
+/* A group that has been in memory for SETTLED numbers, with another behind it: AVX2's vf_widened_at reads one number
+ * of that. It is added while exponentials are made, TOGETHER vectors at a time, a share of the accumulators each
+ * time. */
 typedef struct {
     R(sum) * sum;
     const REAL *e;
