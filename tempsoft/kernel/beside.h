@@ -117,6 +117,11 @@ static inline intptr_t R(first_divided)(const char *x, const R(undivided) * d) {
     return behind > 0 && behind < (uintptr_t)near && d->body >= NEAR_BEHIND + TS_GROUP ? NEAR_BEHIND : 0;
 }
 
+/* Where of the body a number is divided that is the at-th to be: whole groups go round, from `turn` on. */
+static inline intptr_t R(place_in_turn)(intptr_t at, intptr_t turn, intptr_t whole) {
+    return at >= whole ? at : at + turn < whole ? at + turn : at + turn - whole;
+}
+
 /* The exponentials of a row and what adds up to their sum, while the body of `before` is divided unless that is NULL.
  * `in_place`: they take the place of those, or of some before them. */
 TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
@@ -157,16 +162,12 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
             for (int j = k; j < k + TOGETHER; j++)
                 V(store)(e + i + j * LANES, v[j]);
         }
-        if (!in_place && i >= late && i - late < whole) { /* faster here, where it may be */
-            const intptr_t at = i - late + turn;
-            R(divide_group)(before, at < whole ? at : at - whole, type, past_cache);
-        }
+        if (!in_place && i >= late && i - late < whole) /* faster here, where it may be */
+            R(divide_group)(before, R(place_in_turn)(i - late, turn, whole), type, past_cache);
     }
     const intptr_t divided = i > late ? i - late : 0;
-    for (intptr_t rest = divided < whole ? divided : whole; rest < body; rest += LANES) {
-        const intptr_t at = rest + turn;
-        R(divide_at)(before, head + (rest >= whole ? rest : at < whole ? at : at - whole), type, past_cache);
-    }
+    for (intptr_t at = divided < whole ? divided : whole; at < body; at += LANES)
+        R(divide_at)(before, head + R(place_in_turn)(at, turn, whole), type, past_cache);
     intptr_t summed = i > SETTLED ? i - SETTLED : 0;
     if (i < n) {
         REAL buffer[2 * TS_GROUP];
