@@ -67,6 +67,8 @@ cdef extern from "kernel/plan.h" nogil:
     ctypedef struct ts_kernels:
         const char *name
         void (*functions[8][2])(const ts_rows *rows, double *scratch) noexcept nogil
+        void (*uniforms)(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                         double *out) noexcept nogil
         uint64_t *n_calls
         uint64_t *n_infinite
 
@@ -82,10 +84,6 @@ cdef extern from "kernel/scratch.h" nogil:
     void ts_set_past_cache(int)
     int ts_get_past_cache()
     int ts_fail_allocations
-
-cdef extern from "kernel/philox.h" nogil:
-    void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
-                     double *out)
 
 
 cdef extern from * nogil:
@@ -453,7 +451,7 @@ def sample_direct(logits, temperature, uint64_t seed):
     if n_rows > FEW:
         numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
         u = <double *>np.PyArray_DATA(numbers)
-    ts_uniforms(seed, 0, n_rows, 0, 1, u)
+    ts_active.uniforms(seed, 0, n_rows, 0, 1, u)
     run_direct(TS_DRAW, array, &t, u, 1, out)
     for i in range(n_rows):
         if indices[i] < 0:
@@ -469,7 +467,7 @@ def uniforms(uint64_t seed, uint64_t first_row, np.npy_intp n_rows, uint64_t fir
     cdef np.ndarray out = np.PyArray_EMPTY(2, shape, np.NPY_DOUBLE, 0)
     cdef double *numbers = <double *>np.PyArray_DATA(out)
     with nogil:
-        ts_uniforms(seed, first_row, n_rows, first_column, n_columns, numbers)
+        ts_active.uniforms(seed, first_row, n_rows, first_column, n_columns, numbers)
     return out
 
 

@@ -34,8 +34,8 @@ def uniforms(rng: Any, rows: int, num_samples: int = 1, *, first_row: int = 0) -
     Raises
     ------
     ValueError
-        A negative number of rows, of samples or of the first row, a last row of 2**63 or above, or a seed outside
-        [0, 2**64).
+        A negative number of rows, of samples or of the first row, a sum of `first_row` and `rows` of 2**63 or above, or
+        a seed outside [0, 2**64).
     TypeError
         An `rng` of another type, numbers that are not integers.
 

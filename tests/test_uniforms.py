@@ -55,6 +55,24 @@ def test_first_row_far_away(compiled, first_row):
     assert got.tobytes() == by_numpy(2**63 + 5, 9, 3, first_row).tobytes()
 
 
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**63 + 5, 2**64 - 1])
+def test_enough_for_lanes(compiled, seed):
+    """Numbers that are made many at once, of one stream or of many: from anywhere in a counter, with and without some
+    that are left over, and as far away as there are any."""
+    shapes = [(rows, 1) for rows in (28, 29, 32, 33, 36, 61, 64, 65, 131)]
+    shapes += [(1, 8), (1, 9), (2, 33), (4, 16), (5, 17), (9, 31), (67, 2), (129, 3), (70, 15), (66, 16), (130, 40)]
+    for first_row in (0, 1, 2, 3, 123457, 2**34 - 50, 2**63 - 132):
+        for rows, columns in shapes:
+            got = compiled.uniforms(seed, rows, columns, first_row=first_row)
+            assert got.tobytes() == by_numpy(seed, rows, columns, first_row).tobytes()
+
+
+def test_many(compiled):
+    """Words of all kinds: in lanes their products are put together from those of halves."""
+    got = compiled.uniforms(20261129, 1 << 22)
+    assert got.tobytes() == by_numpy(20261129, 1 << 22, 1).tobytes()
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(0, 1), (0, 0), (5, 0), (0, 9)])
 def test_nothing(implementation, rows, columns):
     for first_row in (0, 7):

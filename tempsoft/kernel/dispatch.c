@@ -1,7 +1,7 @@
 /* Which instruction sets this build has, which this CPU and system run, and which one is in use; how much cache it has.
  *
  * Our own cpuid and xgetbv: the system must save the wide registers as well as the CPU have them. To add an instruction
- * set: a vec_*.h, an isa_*.c, and a line in the table here.
+ * set: a vec_*.h, a words_*.h, an isa_*.c, and a line in the table here.
  */
 #include "plan.h"
 
@@ -108,12 +108,12 @@ int ts_is_supported(const ts_kernels *kernels) {
 
 /* What scratch_of in workspace.h takes. */
 size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
-    const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
     const intptr_t n_blocks = rows->n_categories / TS_BLOCK + 1;
     const intptr_t n_draws = which != TS_DRAW ? 0 : rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
-    const intptr_t of_blocks = 4 * ts_lines(n_blocks) + ts_lines(n_blocks + line) + ts_lines(n_blocks + 2);
+    const intptr_t of_blocks =
+        4 * ts_lines(n_blocks) + ts_lines(n_blocks + 2 * TS_LINE_DOUBLES) + ts_lines(n_blocks + 2);
     const intptr_t of_draws = ts_lines(2 * n_draws) + 2 * ts_lines(n_draws);
-    const intptr_t always = line + 3 * TS_BLOCK + TS_SKEW + of_blocks + of_draws;
+    const intptr_t always = TS_LINE_DOUBLES + 3 * TS_BLOCK + TS_SKEW + of_blocks + of_draws;
     /* chosen.h: two lists of number and index; draw_row.h: a bit an entry */
     const intptr_t lists = which == TS_BEST   ? ts_lines(4 * rows->n_draws)
                            : which == TS_DRAW ? n_blocks * TS_BLOCK / 64

@@ -13,8 +13,10 @@ typedef struct {
 
 #define DRAWN_TOGETHER 64
 
-/* Cumulative sums are kept in whole vectors, with +inf behind the last. */
+/* Cumulative sums are kept in whole vectors, with +inf behind the last; and, where more than the place is asked for,
+ * with 0 ahead of the first: a branch on whether something is before it would be guessed wrong in many draws. */
 #define PADDED(n) (((n) + VD_LANES - 1) / VD_LANES * VD_LANES)
+#define LEAD TS_LINE_DOUBLES
 
 #define ALMOST_1 0x1.fffffffffffffp-1
 
@@ -44,14 +46,21 @@ static inline intptr_t search_up_to(const double *cumulative, intptr_t n, double
 /* The first entry whose cumulative sum exceeds the target; the last of positive weight where rounding left none. It is
  * one of the n whatever they are: somebody may change the row meanwhile. `most` is n or more, and a constant where few
  * are counted without a branch. */
-TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double target) {
+TS_INLINE intptr_t place_of(const double *cumulative, intptr_t n, intptr_t most, double target) {
     const double most_left = cumulative[n - 1] * ALMOST_1;
     target = target < most_left ? target : most_left;
-    intptr_t low =
+    const intptr_t low =
         most > 64 || VD_LANES == 1 ? search_up_to(cumulative, n, target) : count_up_to(cumulative, most, target);
-    low = low < n ? low : n - 1;
-    return (choice){low, target - (low ? cumulative[low - 1] : 0.0)};
+    return low < n ? low : n - 1;
 }
+
+/* The same, and what is left of the target. */
+TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double target) {
+    const double most_left = cumulative[n - 1] * ALMOST_1;
+    const intptr_t low = place_of(cumulative, n, most, target);
+    return (choice){low, (target < most_left ? target : most_left) - cumulative[low - 1]};
+}
+
 /* Every VD_LANES-th of some cumulative sums: with these few are looked at. */
 typedef struct {
     double sums[64];
@@ -83,17 +92,17 @@ static inline choice choose_block(const double *cumulative, intptr_t n, const si
         low = n <= 2 * VD_LANES ? count_up_to(cumulative, n, target) : search_up_to(cumulative, n, target);
     }
     low = low < n ? low : n - 1;
-    const double before = low ? cumulative[low - 1] : 0.0, left = (target - before) / (cumulative[low] - before);
+    const double before = cumulative[low - 1], left = (target - before) / (cumulative[low] - before);
     return (choice){low, left < ALMOST_1 ? left : ALMOST_1};
 }
 #endif
 
 /* One block, ready for draws. */
 typedef struct {
-    REAL *weights;                              /* of its entries, 0 where never drawn, padded to whole groups */
-    double groups[PADDED(TS_BLOCK / TS_GROUP)]; /* sums of groups */
+    REAL *weights;                                     /* of its entries, 0 where never drawn, padded to whole groups */
+    double groups[LEAD + PADDED(TS_BLOCK / TS_GROUP)]; /* sums of groups */
     /* where `summed` says so: sums of runs of a group, and of the weights of each run */
-    double runs[TS_BLOCK / TS_GROUP][PADDED(TS_GROUP / TS_RUN)], *cumulative;
+    double runs[TS_BLOCK / TS_GROUP][LEAD + PADDED(TS_GROUP / TS_RUN)], *cumulative;
     intptr_t length, n_groups;
     uint32_t summed; /* one bit a group */
     int is_short;    /* a row of one level: `cumulative` has the sums from the first weight on */
@@ -117,7 +126,8 @@ static void R(sum_short)(R(block) * block, REAL *weights, const R(factor) * f) {
 
 /* Weights that would be 0 as probabilities become 0, if any can; then sums of 64 weights each, in double. */
 TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor) * f, int two_steps) {
-    double sum = 0.0;
+    double sum = 0.0, *const groups = block->groups + LEAD;
+    groups[-1] = 0.0;
     for (intptr_t g = 0; g < block->n_groups; g++) {
         vd sums[PARTS];
         for (int part = 0; part < PARTS; part++)
@@ -138,11 +148,11 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
             sums[at / LANES % PARTS] = vd_add(sums[at / LANES % PARTS], e);
 #endif
         }
-        block->groups[g] = sum += R(fold)(sums);
+        groups[g] = sum += R(fold)(sums);
     }
     block->total = sum;
     for (intptr_t g = block->n_groups; g < PADDED(TS_BLOCK / TS_GROUP); g++)
-        block->groups[g] = INFINITY;
+        groups[g] = INFINITY;
 }
 
 static void R(sum_weights)(R(block) * block, REAL *weights, const R(factor) * f) {
@@ -189,9 +199,10 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
 /* The sums of the runs of group g, and within them. */
 static void R(sum_runs)(R(block) * block, intptr_t g) {
     const REAL *weights = block->weights + g * TS_GROUP;
-    double *cumulative = block->cumulative + g * TS_GROUP, *runs = block->runs[g];
+    double *cumulative = block->cumulative + g * TS_GROUP, *const runs = block->runs[g] + LEAD;
     const intptr_t rest = block->length - g * TS_GROUP;
     double sum = 0.0;
+    runs[-1] = 0.0;
     if (rest >= TS_GROUP) { /* four sums at a time, none of which waits for another */
         double sums[TS_GROUP / TS_RUN] = {0};
         for (intptr_t i = 0; i < TS_RUN; i++)
@@ -223,22 +234,24 @@ static void R(draw_in_block)(R(block) * block, const sorted_draw *draws, int n, 
     }
     if (block->is_short) {
         for (int i = 0; i < n; i++)
-            at[i] = choose(block->cumulative, block->length, TS_SHORT, draws[i].fraction * block->total).index;
+            at[i] = place_of(block->cumulative, block->length, TS_SHORT, draws[i].fraction * block->total);
         return;
     }
-    for (int i = 0; i < n; i++)
-        chosen[i] = choose(block->groups, block->n_groups, TS_BLOCK / TS_GROUP, draws[i].fraction * block->total);
+    for (int i = 0; i < n; i++) {
+        const double target = draws[i].fraction * block->total;
+        chosen[i] = choose(block->groups + LEAD, block->n_groups, TS_BLOCK / TS_GROUP, target);
+    }
     for (int i = 0; i < n; i++)
         if (!(block->summed >> chosen[i].index & 1))
             R(sum_runs)(block, chosen[i].index);
     for (int i = 0; i < n; i++) {
         const intptr_t g = chosen[i].index;
-        const choice run = choose(block->runs[g], TS_GROUP / TS_RUN, TS_GROUP / TS_RUN, chosen[i].left);
+        const choice run = choose(block->runs[g] + LEAD, TS_GROUP / TS_RUN, TS_GROUP / TS_RUN, chosen[i].left);
         chosen[i] = (choice){g * (TS_GROUP / TS_RUN) + run.index, run.left};
     }
     for (int i = 0; i < n; i++) {
         const intptr_t start = chosen[i].index * TS_RUN;
-        at[i] = start + choose(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].left).index;
+        at[i] = start + place_of(block->cumulative + start, TS_RUN, TS_RUN, chosen[i].left);
     }
 }
 

@@ -7,7 +7,7 @@ static void R(weigh_blocks)(const ts_plan *plan, double *weights) {
 }
 
 static void R(accumulate)(const double *weights, intptr_t n, double *cumulative) {
-    double sum = 0.0;
+    double sum = cumulative[-1] = 0.0;
     for (intptr_t b = 0; b < n; b++)
         cumulative[b] = sum += weights[b];
     for (intptr_t b = n; b < PADDED(n); b++)

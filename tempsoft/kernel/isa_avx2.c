@@ -8,6 +8,7 @@
 #endif
 #define TS_ISA avx2
 #include "vec_avx2.h"
+#include "words_avx2.h"
 
 #include "kernels.h"
 #if defined(__clang__)

@@ -10,6 +10,7 @@
 #endif
 #define TS_ISA avx512
 #include "vec_avx512.h"
+#include "words_avx512.h"
 
 #include "kernels.h"
 #if defined(__clang__) && !defined(TEMPSOFT_EMULATE_AVX512)

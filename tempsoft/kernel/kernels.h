@@ -29,7 +29,7 @@
 #if defined(__clang__)
 #define TS_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
-#define TS_UNROLL _Pragma("GCC unroll 8")
+#define TS_UNROLL _Pragma("GCC unroll 16")
 #else
 #define TS_UNROLL
 #endif
@@ -42,6 +42,13 @@
 #define TS_LOADED(x) (void)(x)
 #endif
 
+#include "philox.h"
+#if defined(VW_LANES)
+#include "philox_lanes.h"
+#define TS_UNIFORMS uniforms_in_lanes
+#else
+#define TS_UNIFORMS ts_uniforms
+#endif
 #include "status.h"
 
 #define TS_REAL 64
@@ -72,6 +79,7 @@ const ts_kernels TS_TABLE(TS_ISA) = {
             [TS_BEST] = {best_f32, best_f64},
             [TS_DRAW] = {draw_f32, draw_f64},
         },
+    .uniforms = TS_UNIFORMS,
     .n_calls = &n_calls,
     .n_infinite = &n_infinite,
 };

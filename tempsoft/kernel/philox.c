@@ -17,14 +17,14 @@ static inline uint64_t multiply(uint64_t a, uint64_t b, uint64_t *high) {
 static inline void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t words[4]) {
     uint64_t a = counter, b = 0, c = 0, d = 0;
     for (int round = 0; round < 10; round++) {
-        uint64_t high_a, high_c, low_a = multiply(0xD2E7470EE14C6C93u, a, &high_a);
-        uint64_t low_c = multiply(0xCA5A826395121157u, c, &high_c);
+        uint64_t high_a, high_c, low_a = multiply(MULTIPLIER_0, a, &high_a);
+        uint64_t low_c = multiply(MULTIPLIER_1, c, &high_c);
         a = high_c ^ b ^ key_0;
         c = high_a ^ d ^ key_1;
         b = low_c;
         d = low_a;
-        key_0 += 0x9E3779B97F4A7C15u; /* the golden ratio */
-        key_1 += 0xBB67AE8584CAA73Bu; /* sqrt(3) - 1 */
+        key_0 += KEY_STEP_0;
+        key_1 += KEY_STEP_1;
     }
     words[0] = a, words[1] = b, words[2] = c, words[3] = d;
 }

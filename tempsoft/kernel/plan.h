@@ -20,7 +20,8 @@
 #define TS_SIXTEEN 128      /* categories of rows of which 16 are worked on together, at most: they stay in L1 */
 #define TS_LONGEST 262144   /* categories of a row whose exponentials stay in cache, at most */
 #define TS_WAITING 524288   /* bytes of a row whose exponentials stay in cache beside those of the next, at most */
-#define TS_LINE 64          /* bytes in a line of the cache */
+#define TS_LINE 64          /* bytes in a line of the cache, */
+#define TS_LINE_DOUBLES 8   /* and doubles */
 #define TS_SKEW 256         /* doubles between buffers of which one is read and one written: half of 4096 bytes */
 #define TS_STRIP_BYTES 256  /* columns side by side in a strip */
 #define TS_STRIP_MOST 2048  /* categories of columns of which two strips stay in cache, at most */
@@ -119,7 +120,10 @@ typedef enum {
 typedef struct {
     const char *name;
     void (*functions[TS_N_FUNCTIONS][2])(const ts_rows *rows, double *scratch); /* by float32 and float64 arithmetic */
-    uint64_t *n_calls;                                                          /* of any of them */
+    /* out[i * n_columns + j] = number first_row + i of the stream of key (seed, first_column + j), in [0, 1) */
+    void (*uniforms)(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                     double *out);
+    uint64_t *n_calls;    /* of any of `functions` */
     uint64_t *n_infinite; /* rows with +inf, of which one may count more than once */
 } ts_kernels;
 
@@ -148,8 +152,7 @@ static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
 
 /* So many doubles, and what is missing to whole lines of the cache. */
 static inline intptr_t ts_lines(intptr_t n_doubles) {
-    const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
-    return (n_doubles + line - 1) / line * line;
+    return (n_doubles + TS_LINE_DOUBLES - 1) / TS_LINE_DOUBLES * TS_LINE_DOUBLES;
 }
 
 /* Numbers in a window of a search: whole lines. */
@@ -169,8 +172,7 @@ _Static_assert(TS_SHORT *TS_TILE_BYTES <= 128 * TS_SIXTEEN && TS_GROUP * TS_STRI
                    2 * TS_GROUP * TS_TILE_BYTES <= 128 * TS_SIXTEEN && 2 * TS_TILES_BYTES <= 128 * TS_SIXTEEN,
                "they take no more than 16 rows of doubles");
 static inline intptr_t ts_together_doubles(const ts_rows *rows) {
-    const intptr_t line = TS_LINE / (intptr_t)sizeof(double);
-    return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 1) * line;
+    return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 1) * TS_LINE_DOUBLES;
 }
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that

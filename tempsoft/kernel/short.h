@@ -137,9 +137,9 @@ static int R(short_weights_are_moderate)(const R(short_tile) * t) {
 
 #define DRAWN_AT_ONCE (TILE / VD_LANES < 4 ? TILE / VD_LANES : 4) /* vectors: an addition waits for the one before */
 #define FEW_KEPT                                                                                                       \
-    32 /* categories whose cumulative sums stay in L1 beside the exponentials; those of more are made again */
+    32 /* categories whose cumulative sums stay in L1 beside the exponentials; of more they are made again */
 
-/* `choose` for as many rows as that. 0 if one has no weight. */
+/* `place_of` for as many rows as that. 0 if one has no weight. */
 TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, int are_kept, const double *u, double *place) {
     vd sum[DRAWN_AT_ONCE], count[DRAWN_AT_ONCE], target[DRAWN_AT_ONCE], kept[FEW_KEPT][DRAWN_AT_ONCE];
     v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));

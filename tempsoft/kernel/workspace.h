@@ -77,7 +77,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.blocks.sum_hi = take_lines(&left, n_blocks);
     s.blocks.sum_lo = take_lines(&left, n_blocks);
     s.block_max = (REAL *)take_lines(&left, n_blocks);
-    s.block_cumulative = take_lines(&left, n_blocks + TS_LINE / (intptr_t)sizeof(double)); /* whole vectors are read */
+    s.block_cumulative = take_lines(&left, n_blocks + 2 * TS_LINE_DOUBLES) + TS_LINE_DOUBLES; /* 0 is ahead of it */
     s.first_draw = (intptr_t *)take_lines(&left, n_blocks + 2);
     s.sorted = (sorted_draw *)take_lines(&left, 2 * n_draws);
     s.block_of = (intptr_t *)take_lines(&left, n_draws);
@@ -88,7 +88,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.rest = s.pause = 0;
     s.rows_of = 0;
     s.tile = left + ts_together_doubles(rows);
-    s.row_of = (REAL *)(s.tile - TS_SIXTEEN * TS_LINE / sizeof(double));
+    s.row_of = (REAL *)(s.tile - TS_SIXTEEN * TS_LINE_DOUBLES);
     s.sink = (REAL *)(s.lists + (which == TS_BEST   ? ts_lines(4 * rows->n_draws)
                                  : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
                                                     : 0));

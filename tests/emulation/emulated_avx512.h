@@ -205,6 +205,13 @@ static inline emulated_512 _mm512_slli_epi64(emulated_512 a, unsigned n) { EACH(
 static inline emulated_512 _mm512_add_epi32(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] + b.u[i]); }
 static inline emulated_512 _mm512_add_epi64(emulated_512 a, emulated_512 b) { EACH(8, r.q[i] = a.q[i] + b.q[i]); }
 static inline emulated_512 _mm512_or_si512(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] | b.u[i]); }
+static inline emulated_512 _mm512_mask_blend_epi32(__mmask16 mask, emulated_512 a, emulated_512 b) {
+    EACH(16, r.u[i] = mask >> i & 1 ? b.u[i] : a.u[i]);
+}
+/* In each quarter the numbers that two bits each of `which` name, where the mask says so. */
+static inline emulated_512 _mm512_mask_shuffle_epi32(emulated_512 other, __mmask16 mask, emulated_512 a, int which) {
+    EACH(16, r.u[i] = mask >> i & 1 ? a.u[i / 4 * 4 + (which >> i % 4 * 2 & 3)] : other.u[i]);
+}
 static inline double _mm512_cvtsd_f64(emulated_512 a) { return a.d[0]; }
 static inline emulated_512 _mm512_and_si512(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] & b.u[i]); }
 
