@@ -153,10 +153,10 @@ static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const 
 }
 
 /* The plan of a row after a cut, from its exponentials and its plan before, which it takes the place of. The sums are
- * those that the exponentials of what is left would have. */
+ * those that the exponentials of what is left would have. The last blocks first, as they are still in the cache. */
 static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *kept, const R(scratch) * s) {
     const VR none = V(set1)((REAL)-INFINITY);
-    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+    for (intptr_t b = plan->n_blocks - 1; b >= 0; b--) {
         const intptr_t length = block_length(plan, b);
         const REAL *e = kept + b * TS_BLOCK;
         if (!(plan->blocks.sum_hi[b] > 0))
@@ -174,8 +174,8 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *
                 VR left[TS_GROUP / LANES];
                 for (int k = 0; k < TS_GROUP / LANES; k++) {
                     const intptr_t at = i + k * LANES;
-                    fetch_ahead((uintptr_t)x + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
-                    fetch_ahead((uintptr_t)e + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
+                    fetch_ahead((uintptr_t)x + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
+                    fetch_ahead((uintptr_t)e + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
                     const VR v = i + TS_GROUP <= length ? V(load)(x + at) : V(load_up_to)(x + at, length - at, none);
                     left[k] = V(keep_ge)(v, least, V(load)(e + at));
                 }

@@ -40,6 +40,7 @@ TS_INLINE void R(partition_groups)(R(partition) * d, const REAL *x, intptr_t n, 
         if (!(groups >> i / TS_GROUP & 1))
             continue;
         VR above[TS_GROUP / LANES];
+        TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k++) {
             const intptr_t at = i + k * LANES;
             const VR v = i + TS_GROUP <= n ? V(load)(x + at) : V(load_up_to)(x + at, n - at, none);
