@@ -73,7 +73,7 @@ def test_many(compiled):
     assert got.tobytes() == by_numpy(20261129, 1 << 22, 1).tobytes()
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(0, 1), (0, 0), (5, 0), (0, 9)])
+@pytest.mark.parametrize(("rows", "columns"), [(0, 1), (0, 0), (5, 0), (0, 9), (2**40, 0)])
 def test_nothing(implementation, rows, columns):
     for first_row in (0, 7):
         got = implementation.uniforms(1, rows, columns, first_row=first_row)

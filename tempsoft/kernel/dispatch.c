@@ -1,7 +1,7 @@
 /* Which instruction sets this build has, which this CPU and system run, and which one is in use; how much cache it has.
  *
  * Our own cpuid and xgetbv: the system must save the wide registers as well as the CPU have them. To add an instruction
- * set: a vec_*.h, a words_*.h, an isa_*.c, and a line in the table here.
+ * set: a vec_*.h, an isa_*.c, and a line in the table here.
  */
 #include "plan.h"
 
@@ -125,6 +125,7 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
         return (size_t)(always + (rows->n_categories <= TS_SHORT ? together : 0));
     const intptr_t row = ts_has_row(which, rows) ? ts_lines(ts_row_doubles(rows)) : 0; /* softmax.h */
     const intptr_t tiles = ts_n_tiles(which, rows) * ts_tile_doubles(rows);
-    const intptr_t strip = rows->n_categories * TS_STRIP_BYTES / (intptr_t)sizeof(double); /* strips.h */
+    const intptr_t strip =
+        rows->n_categories * TS_WIDE_STRIP * TS_STRIP_BYTES / (intptr_t)sizeof(double); /* strips.h */
     return (size_t)(always + together + tiles + row + (ts_has_strip(which, rows) ? strip : 0));
 }

@@ -16,13 +16,13 @@ typedef struct {
 /* Cumulative sums are kept in whole vectors, with +inf behind the last; and, where more than the place is asked for,
  * with 0 ahead of the first: a branch on whether something is before it would be guessed wrong in many draws. */
 #define PADDED(n) (((n) + VD_LANES - 1) / VD_LANES * VD_LANES)
-#define LEAD TS_LINE_DOUBLES
+#define LEAD 1
 
 #define ALMOST_1 0x1.fffffffffffffp-1
 
-/* fraction x total, or the largest number below the total. */
-static inline double target_of(double fraction, double total) {
-    const double target = fraction * total, most = total * ALMOST_1;
+/* The target, or the largest number below the total. */
+static inline double below(double target, double total) {
+    const double most = total * ALMOST_1;
     return target < most ? target : most;
 }
 
@@ -47,18 +47,16 @@ static inline intptr_t search_up_to(const double *cumulative, intptr_t n, double
  * one of the n whatever they are: somebody may change the row meanwhile. `most` is n or more, and a constant where few
  * are counted without a branch. */
 TS_INLINE intptr_t place_of(const double *cumulative, intptr_t n, intptr_t most, double target) {
-    const double most_left = cumulative[n - 1] * ALMOST_1;
-    target = target < most_left ? target : most_left;
+    target = below(target, cumulative[n - 1]);
     const intptr_t low =
         most > 64 || VD_LANES == 1 ? search_up_to(cumulative, n, target) : count_up_to(cumulative, most, target);
     return low < n ? low : n - 1;
 }
 
-/* The same, and what is left of the target. */
+/* The same, and what is left of the target; a 0 is ahead of the sums. */
 TS_INLINE choice choose(const double *cumulative, intptr_t n, intptr_t most, double target) {
-    const double most_left = cumulative[n - 1] * ALMOST_1;
     const intptr_t low = place_of(cumulative, n, most, target);
-    return (choice){low, (target < most_left ? target : most_left) - cumulative[low - 1]};
+    return (choice){low, below(target, cumulative[n - 1]) - cumulative[low - 1]};
 }
 
 /* Every VD_LANES-th of some cumulative sums: with these few are looked at. */
@@ -78,12 +76,12 @@ static signposts put_signposts(const double *cumulative, intptr_t n) {
 }
 
 /* A block by the fraction of all weight, and the fraction of its own that is left: these are of other sums than those
- * within a block. */
+ * within a block. A 0 is ahead of the sums. */
 static inline choice choose_block(const double *cumulative, intptr_t n, const signposts *posts, double fraction) {
     const double total = cumulative[n - 1];
     if (!(total > 0 && total < INFINITY))
         return (choice){-1, 0.0};
-    const double target = target_of(fraction, total);
+    const double target = below(fraction * total, total);
     intptr_t low;
     if (posts->n) {
         const intptr_t start = count_up_to(posts->sums, posts->n, target) * VD_LANES;

@@ -5,7 +5,11 @@
  * strip that needs more than the first c is declined before anything is written, and is brought together by strips.h.
  */
 
-#define LINES_AHEAD_TO_WRITE 2 /* categories, from those worked on to those fetched to be written */
+#define WIDEST (WIDE_STRIP * STRIP) /* columns */
+#define FEWEST_WIDE 192             /* categories of so wide a strip */
+#define LINES_AHEAD_TO_WRITE 2      /* categories, from those worked on to those fetched to be written */
+
+_Static_assert(WIDE_STRIP <= TS_WIDE_STRIP, "there is scratch memory for no more");
 
 /* What becomes of the logits of a strip. */
 typedef enum { R(SUMS), R(EXPONENTIALS_KEPT), R(LOGITS_KEPT) } R(strip_way);
@@ -13,10 +17,11 @@ typedef enum { R(SUMS), R(EXPONENTIALS_KEPT), R(LOGITS_KEPT) } R(strip_way);
 typedef struct {
     const ts_rows *rows;
     intptr_t first, width; /* columns */
+    intptr_t step;         /* and how many there is room for, from category to category of */
     R(scratch) * s;
     char *numbers; /* exponentials or logits */
-    R(tile) tiles[STRIP_TILES];
-    VR round_less_c[STRIP_VECTORS], lowest[STRIP_VECTORS];
+    R(tile) tiles[WIDEST / TILE];
+    VR round_less_c[WIDEST / LANES], lowest[WIDEST / LANES];
     intptr_t n_divided; /* categories */
 } R(strip);
 
@@ -26,18 +31,18 @@ typedef struct {
     char *to;
     intptr_t step; /* bytes from category to category */
     intptr_t width;
-    VR hi[STRIP_VECTORS], lo[STRIP_VECTORS], down[STRIP_VECTORS];
+    VR hi[WIDEST / LANES], lo[WIDEST / LANES], down[WIDEST / LANES];
     int is_deep, is_whole; /* whether `down` is needed; whether it is whole lines that go past the cache */
 } R(strip_division);
 
-static R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t b) {
+TS_INLINE R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t step, intptr_t b) {
     R(strip_division) d;
     const intptr_t first = b * TS_BLOCK;
-    d.e = (const REAL *)t->numbers + first * STRIP;
+    d.e = (const REAL *)t->numbers + first * step;
     d.to = t->rows->out.data + t->first * t->rows->out_step + first * t->rows->out.stride;
     d.step = t->rows->out.stride;
     d.width = t->width;
-    for (int v = 0; v < STRIP_VECTORS; v++) {
+    for (int v = 0; v * LANES < step; v++) {
         const R(tile) *tile = &t->tiles[v / TILE_VECTORS];
         const intptr_t at = b * TILE + v % TILE_VECTORS * LANES;
         d.hi[v] = V(load)(tile->factor_hi + at);
@@ -45,17 +50,17 @@ static R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t b) {
         d.down[v] = V(load)(tile->factor_down + at);
     }
     d.is_deep = t->tiles[0].n_blocks > 1;
-    d.is_whole = R(strip_past_cache)(t->rows, t->first) && t->width == STRIP;
+    d.is_whole = R(strip_past_cache)(t->rows, t->first) && t->width == step;
     return d;
 }
 
 /* Category i of a block of them, divided. */
-TS_INLINE void R(divide_category)(const R(strip_division) * d, intptr_t i) {
-    const REAL *e = d->e + i * STRIP;
+TS_INLINE void R(divide_category)(const R(strip_division) * d, intptr_t step, intptr_t i) {
+    const REAL *e = d->e + i * step;
     REAL *const to = (REAL *)(d->to + i * d->step);
-    for (intptr_t at = 0; at < TS_STRIP_BYTES && !d->is_whole; at += TS_LINE)
-        fetch_to_write((uintptr_t)to + (uintptr_t)(LINES_AHEAD_TO_WRITE * d->step + at));
-    for (int v = 0; v < STRIP_VECTORS; v++) {
+    for (intptr_t at = 0; at < step && !d->is_whole; at += LINE)
+        fetch_to_write((uintptr_t)(to + at) + (uintptr_t)(LINES_AHEAD_TO_WRITE * d->step));
+    for (int v = 0; v * LANES < step; v++) {
         VR p = V(load)(e + v * LANES);
         if (d->is_deep)
             p = V(mul)(p, d->down[v]);
@@ -71,31 +76,31 @@ TS_INLINE void R(divide_category)(const R(strip_division) * d, intptr_t i) {
 static void R(divide_strip)(R(strip) * t) {
     while (t->n_divided < t->rows->n_categories) {
         const intptr_t b = t->n_divided / TS_BLOCK, end = R(block_end)(&t->tiles[0], b);
-        const R(strip_division) d = R(strip_division_of)(t, b);
+        const R(strip_division) d = R(strip_division_of)(t, t->step, b);
         for (; t->n_divided < end; t->n_divided++)
-            R(divide_category)(&d, t->n_divided - b * TS_BLOCK);
+            R(divide_category)(&d, t->step, t->n_divided - b * TS_BLOCK);
     }
 }
 
 /* The first group into the scratch memory, where that of the strip before is divided. */
-TS_INLINE void R(first_group)(const R(strip) * t, intptr_t n, const R(strip_division) * before) {
+TS_INLINE void R(first_group)(const R(strip) * t, intptr_t step, intptr_t n, const R(strip_division) * before) {
     for (intptr_t i = 0; i < n; i++) {
         if (before)
-            R(divide_category)(before, i);
-        R(move_in)(t->rows, t->first, t->width, i, t->numbers);
+            R(divide_category)(before, step, i);
+        R(move_in)(t->rows, t->first, t->width, i, step, t->numbers);
     }
 }
 
 /* c of every column, from its first group, which is in the scratch memory; 0 if the strip is to be declined. */
-static int R(strip_exponents)(R(strip) * t, R(scale) * scale) {
+TS_INLINE int R(strip_exponents)(R(strip) * t, intptr_t step, R(scale) * scale) {
     const tempering *k = &t->tiles[0].k;
     const intptr_t n_first = t->rows->n_categories < TS_GROUP ? t->rows->n_categories : TS_GROUP;
-    for (intptr_t v = 0; v < STRIP_VECTORS; v++) {
+    for (intptr_t v = 0; v * LANES < step; v++) {
         const REAL *x = (const REAL *)t->numbers + v * LANES;
         double *const exponent = t->tiles[v / TILE_VECTORS].exponent + v % TILE_VECTORS * LANES;
         VR max = V(load)(x);
         for (intptr_t i = 1; i < n_first; i++)
-            max = V(max)(V(load)(x + i * STRIP), max);
+            max = V(max)(V(load)(x + i * step), max);
         if (v_mask_any(R(exponents_of)(max, k, exponent)))
             return 0;
         R(set_exponents)(scale, k, exponent);
@@ -106,9 +111,9 @@ static int R(strip_exponents)(R(strip) * t, R(scale) * scale) {
 }
 
 /* A category of a strip to exponentials, and the largest logits of its columns unless `max` is NULL. */
-TS_INLINE void R(exp_category)(const R(strip) * t, const REAL *x, const R(scale) * scale, R(seen) * seen, VR *max,
-                               REAL *e) {
-    for (intptr_t v = 0; v < STRIP_VECTORS; v += TOGETHER) {
+TS_INLINE void R(exp_category)(const R(strip) * t, intptr_t step, const REAL *x, const R(scale) * scale, R(seen) * seen,
+                               VR *max, REAL *e) {
+    for (intptr_t v = 0; v * LANES < step; v += TOGETHER) {
         VR numbers[TOGETHER];
         for (int k = 0; k < TOGETHER; k++)
             numbers[k] = V(load)(x + (v + k) * LANES);
@@ -121,41 +126,41 @@ TS_INLINE void R(exp_category)(const R(strip) * t, const REAL *x, const R(scale)
 }
 
 /* The sums of block b of every column, and its largest logit but of EXPONENTIALS_KEPT; 0 if the strip is declined. */
-TS_INLINE int R(strip_block)(R(strip) * t, intptr_t b, R(strip_way) way, const R(scale) * scale,
+TS_INLINE int R(strip_block)(R(strip) * t, intptr_t step, intptr_t b, R(strip_way) way, const R(scale) * scale,
                              const R(strip_division) * before) {
     const ts_rows *rows = t->rows;
     const intptr_t start = b * TS_BLOCK, end = R(block_end)(&t->tiles[0], b);
     R(seen) seen = R(nothing_seen)();
-    R(sum) sums[STRIP / 16][16];
-    VR max[STRIP_VECTORS];
-    for (int c = 0; c < STRIP / 16; c++)
+    R(sum) sums[WIDEST / 16][16];
+    VR max[WIDEST / LANES];
+    for (int c = 0; c * 16 < step; c++)
         for (int j = 0; j < 16; j++)
             sums[c][j] = R(sum_zero)();
-    for (int v = 0; v < STRIP_VECTORS; v++)
+    for (int v = 0; v * LANES < step; v++)
         max[v] = V(set1)((REAL)-INFINITY);
     for (intptr_t i = start; i < end; i += TS_GROUP) {
         const intptr_t n = end - i < TS_GROUP ? end - i : TS_GROUP;
-        REAL *const strip = (REAL *)t->numbers + i * STRIP, *const e =
-                                                                way == R(EXPONENTIALS_KEPT) ? strip : t->s->turned;
-        const int is_here = i == 0, comes = !is_here && (way == R(LOGITS_KEPT) || t->width < STRIP);
+        REAL *const strip = (REAL *)t->numbers + i * step;
+        REAL *const e = way == R(EXPONENTIALS_KEPT) ? strip : t->s->turned;
+        const int is_here = i == 0, comes = !is_here && (way == R(LOGITS_KEPT) || t->width < step);
         const char *from = rows->logits.data + t->first * rows->logits_step + i * rows->logits.stride;
         for (intptr_t k = 0; k < n; k++, from += rows->logits.stride) {
             if (before && !is_here)
-                R(divide_category)(before, i - start + k);
+                R(divide_category)(before, step, i - start + k);
             if (comes)
-                R(move_in)(rows, t->first, t->width, i + k, t->numbers);
+                R(move_in)(rows, t->first, t->width, i + k, step, t->numbers);
             else if (!is_here)
-                R(fetch_category)(rows, t->first, t->width, i + k);
-            R(exp_category)(t, is_here || comes ? strip + k * STRIP : (const REAL *)from, scale, &seen,
-                            way == R(EXPONENTIALS_KEPT) ? NULL : max, e + k * STRIP);
+                R(fetch_category)(rows, t->first, t->width, i + k, step);
+            R(exp_category)(t, step, is_here || comes ? strip + k * step : (const REAL *)from, scale, &seen,
+                            way == R(EXPONENTIALS_KEPT) ? NULL : max, e + k * step);
         }
-        for (int c = 0; c < STRIP / 16; c++)
+        for (int c = 0; c * 16 < step; c++)
             if (n == TS_GROUP)
-                R(sum_lanes)(sums[c], e + c * 16, STRIP, TS_GROUP);
+                R(sum_lanes)(sums[c], e + c * 16, step, TS_GROUP);
             else
-                R(sum_lanes)(sums[c], e + c * 16, STRIP, n);
+                R(sum_lanes)(sums[c], e + c * 16, step, n);
     }
-    for (int c = 0; c < STRIP / 16; c++) {
+    for (int c = 0; c * 16 < step; c++) {
         const R(tile) *tile = &t->tiles[c * 16 / TILE];
         const intptr_t at = b * TILE + c * 16 % TILE;
         const R(sum) total = R(sum_across)(sums[c]);
@@ -170,44 +175,55 @@ TS_INLINE int R(strip_block)(R(strip) * t, intptr_t b, R(strip_way) way, const R
 
 /* The sums of a strip from column i on; 0 if it is declined. Another's numbers may be in the same memory, and its tiles
  * if it is the same number: they are divided as they make room. */
-TS_INLINE int R(sum_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, R(strip_way) way, int which,
+TS_INLINE int R(sum_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, intptr_t i, R(strip_way) way, int which,
                              R(strip) * before, R(scratch) * s) {
     t->rows = rows;
     t->first = i;
-    t->width = R(strip_width)(rows, i);
+    t->width = R(strip_width)(rows, i, step);
+    t->step = step;
     t->s = s;
     t->numbers = (char *)s->strip;
-    for (int at = 0; at < STRIP_TILES; at++) {
+    for (int at = 0; at * TILE < step; at++) {
         const intptr_t first = at * TILE < t->width ? i + at * TILE : i, rest = i + t->width - first;
-        const ts_vector x = {t->numbers + at * TS_TILE_BYTES, TS_STRIP_BYTES, PLAIN};
-        if (!R(set_tile)(&t->tiles[at], rows, first, rest < TILE ? rest : TILE, x, x, which * STRIP_TILES + at, s) ||
+        const ts_vector x = {t->numbers + at * TS_TILE_BYTES, step * (intptr_t)sizeof(REAL), PLAIN};
+        if (!R(set_tile)(&t->tiles[at], rows, first, rest < TILE ? rest : TILE, x, x, which * (WIDEST / TILE) + at,
+                         s) ||
             t->tiles[at].k.temperature != t->tiles[0].k.temperature)
             return 0;
     }
     const intptr_t n_first = rows->n_categories < TS_GROUP ? rows->n_categories : TS_GROUP;
     if (before) {
-        const R(strip_division) d = R(strip_division_of)(before, 0);
-        R(first_group)(t, n_first, &d);
+        const R(strip_division) d = R(strip_division_of)(before, step, 0);
+        R(first_group)(t, step, n_first, &d);
         before->n_divided = n_first;
     } else {
-        R(first_group)(t, n_first, NULL);
+        R(first_group)(t, step, n_first, NULL);
     }
     R(scale) scale = R(scale_of)(&t->tiles[0].k, 0, 0);
-    if (!R(strip_exponents)(t, &scale))
+    if (!R(strip_exponents)(t, step, &scale))
         return 0;
     for (intptr_t b = 0; b < t->tiles[0].n_blocks; b++) {
         int is_done;
         if (before) {
-            const R(strip_division) d = R(strip_division_of)(before, b);
-            is_done = R(strip_block)(t, b, way, &scale, &d);
+            const R(strip_division) d = R(strip_division_of)(before, step, b);
+            is_done = R(strip_block)(t, step, b, way, &scale, &d);
             before->n_divided = R(block_end)(&before->tiles[0], b);
         } else {
-            is_done = R(strip_block)(t, b, way, &scale, NULL);
+            is_done = R(strip_block)(t, step, b, way, &scale, NULL);
         }
         if (!is_done)
             return 0;
     }
     return 1;
+}
+
+/* The exponentials of a strip as well, as wide as is best: fewer visits of memory are waited for, but of few categories
+ * that is less than what their sums take, which leave L1. */
+TS_INLINE int R(exps_of_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, int which, R(strip) * before,
+                                 R(scratch) * s) {
+    return WIDE_STRIP == 1 || rows->n_categories < FEWEST_WIDE
+               ? R(sum_columns)(t, STRIP, rows, i, R(EXPONENTIALS_KEPT), which, before, s)
+               : R(sum_columns)(t, WIDEST, rows, i, R(EXPONENTIALS_KEPT), which, before, s);
 }
 
 /* softmax of strips from column i on, each divided while the next is read; how many columns were taken. */
@@ -216,7 +232,7 @@ static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * 
     R(strip) strips[2], *before = NULL;
     for (int at = 0; i < rows->n_rows; at = !at) {
         R(strip) *const t = &strips[at];
-        const int is_done = R(sum_columns)(t, rows, i, R(EXPONENTIALS_KEPT), at, before, s);
+        const int is_done = R(exps_of_columns)(t, rows, i, at, before, s);
         if (before)
             R(divide_strip)(before);
         before = NULL;
@@ -224,7 +240,7 @@ static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * 
             i += R(take_strip)(rows, i, R(softmax_tile), s);
             break;
         }
-        for (int tile = 0; tile < STRIP_TILES; tile++)
+        for (int tile = 0; tile * TILE < t->step; tile++)
             R(tile_factors)(&t->tiles[tile], s);
         t->n_divided = 0;
         before = t;
@@ -237,9 +253,9 @@ static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * 
 
 static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
     R(strip) t;
-    if (!R(sum_columns)(&t, rows, i, R(SUMS), 0, NULL, s))
+    if (!R(sum_columns)(&t, STRIP, rows, i, R(SUMS), 0, NULL, s))
         return R(take_strip)(rows, i, R(logsumexp_tile), s);
-    for (int at = 0; at < STRIP_TILES && at * TILE < t.width; at++) {
+    for (int at = 0; at * TILE < t.width; at++) {
         R(plans) plans;
         REAL results[TILE];
         const intptr_t rest = t.width - at * TILE;
@@ -254,9 +270,9 @@ static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) *
 /* log_softmax of a strip, by its logits again. */
 static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
     R(strip) t;
-    R(log_scales) scales[STRIP_TILES];
-    int is_done = R(sum_columns)(&t, rows, i, R(LOGITS_KEPT), 0, NULL, s);
-    for (int at = 0; at < STRIP_TILES && is_done; at++) {
+    R(log_scales) scales[STRIP / TILE];
+    int is_done = R(sum_columns)(&t, STRIP, rows, i, R(LOGITS_KEPT), 0, NULL, s);
+    for (int at = 0; at * TILE < STRIP && is_done; at++) {
         R(plans) plans;
         R(plans_of_tile)(&t.tiles[at], &plans, s);
         is_done = R(log_scales_of)(&plans, TILE, &scales[at]);
@@ -267,11 +283,13 @@ static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch)
     for (intptr_t k = 0; k < rows->n_categories; k++) {
         const REAL *x = (const REAL *)s->strip + k * STRIP;
         REAL *const to = (REAL *)(rows->out.data + i * rows->out_step + k * rows->out.stride);
-        for (int v = 0; v < STRIP_VECTORS; v++) {
+        for (int v = 0; v < STRIP / LANES; v++) {
             const R(log_scale) scale = R(log_scale_at)(&scales[v / TILE_VECTORS], v % TILE_VECTORS * LANES);
             const VR y = R(log_probability)(V(load)(x + v * LANES), &scale);
             if (is_whole)
                 V(stream)(to + v * LANES, y);
+            else if (t.width == STRIP)
+                V(store)(to + v * LANES, y);
             else if (v * LANES < t.width)
                 V(store_up_to)(to + v * LANES, t.width - v * LANES, y);
         }

@@ -71,6 +71,8 @@ static void uniforms_of_column(uint64_t seed, uint64_t counter, uint64_t column,
 
 void ts_uniforms(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
                  double *out) {
+    if (n_columns == 0) /* however many rows */
+        return;
     if (n_rows == 1) {
         uniforms_of_row(seed, first_row, first_column, n_columns, out);
         return;

@@ -40,7 +40,7 @@ TS_INLINE void philox(uint64_t key_0, const vw *counter, const vw *key_1, vw wor
 }
 
 /* Numbers first ... first + n of one stream, to every step-th place. */
-static void uniforms_of_column(uint64_t seed, uint64_t column, uint64_t first, intptr_t n, intptr_t step, double *out) {
+static void column_in_lanes(uint64_t seed, uint64_t column, uint64_t first, intptr_t n, intptr_t step, double *out) {
     vw counter[PHILOX_TOGETHER], key[PHILOX_TOGETHER], words[4][PHILOX_TOGETHER];
     intptr_t before = (intptr_t)(first % 4); /* words of the first counter that are not wanted */
     for (int k = 0; k < PHILOX_TOGETHER; k++) {
@@ -72,8 +72,8 @@ static void uniforms_of_column(uint64_t seed, uint64_t column, uint64_t first, i
 }
 
 /* Numbers first ... first + n_rows, which are of one counter, of many streams: out[i * n_columns + j]. */
-static void uniforms_of_rows(uint64_t seed, uint64_t first, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
-                             double *out) {
+static void rows_in_lanes(uint64_t seed, uint64_t first, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                          double *out) {
     vw counter[PHILOX_TOGETHER], key[PHILOX_TOGETHER], words[4][PHILOX_TOGETHER];
     for (int k = 0; k < PHILOX_TOGETHER; k++) {
         counter[k] = vw_set1(first / 4 + 1);
@@ -83,7 +83,7 @@ static void uniforms_of_rows(uint64_t seed, uint64_t first, intptr_t n_rows, uin
         philox(seed, counter, key, words);
         for (int k = 0; k < PHILOX_TOGETHER; k++) {
             const intptr_t at = j + k * VW_LANES;
-            for (intptr_t i = 0; i < n_rows && at < n_columns; i++)
+            for (intptr_t i = 0; i < n_rows; i++)
                 vd_store_up_to(out + i * n_columns + at, n_columns - at, vw_uniform(words[first % 4 + (uint64_t)i][k]));
             key[k] = vw_add(key[k], vw_set1(PHILOX_LANES));
         }
@@ -106,9 +106,9 @@ static void uniforms_in_lanes(uint64_t seed, uint64_t first_row, intptr_t n_rows
         n = n < n_rows - i ? n : n_rows - i;
         double *const to = out + i * n_columns;
         for (intptr_t j = 0; by_columns && j < n_columns; j++)
-            uniforms_of_column(seed, first_column + (uint64_t)j, row, n, n_columns, to + j);
+            column_in_lanes(seed, first_column + (uint64_t)j, row, n, n_columns, to + j);
         if (!by_columns)
-            uniforms_of_rows(seed, row, n, first_column, n_columns, to);
+            rows_in_lanes(seed, row, n, first_column, n_columns, to);
     }
     v_done();
 }

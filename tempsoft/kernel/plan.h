@@ -23,8 +23,9 @@
 #define TS_LINE 64          /* bytes in a line of the cache, */
 #define TS_LINE_DOUBLES 8   /* and doubles */
 #define TS_SKEW 256         /* doubles between buffers of which one is read and one written: half of 4096 bytes */
-#define TS_STRIP_BYTES 256  /* columns side by side in a strip */
-#define TS_STRIP_MOST 2048  /* categories of columns of which two strips stay in cache, at most */
+#define TS_STRIP_BYTES 256  /* columns side by side in a strip, */
+#define TS_WIDE_STRIP 2     /* or so many times as many */
+#define TS_STRIP_MOST 2048  /* categories of columns of which a strip stays in cache, at most */
 #define TS_RUN 16           /* categories a run of a group, whose sums wait for one another */
 #define TS_DRAWS 32768      /* draws from one row that are worked on together */
 
@@ -120,7 +121,7 @@ typedef enum {
 typedef struct {
     const char *name;
     void (*functions[TS_N_FUNCTIONS][2])(const ts_rows *rows, double *scratch); /* by float32 and float64 arithmetic */
-    /* out[i * n_columns + j] = number first_row + i of the stream of key (seed, first_column + j), in [0, 1) */
+    /* ts_uniforms of philox.h, in lanes where there are any */
     void (*uniforms)(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
                      double *out);
     uint64_t *n_calls;    /* of any of `functions` */
@@ -149,6 +150,8 @@ static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {
                       *(const double *)(rows->min_p + rows->min_p_step * i),
                       *(const int64_t *)(rows->options + rows->options_step * i)};
 }
+
+_Static_assert(TS_LINE_DOUBLES * sizeof(double) == TS_LINE, "the same in doubles");
 
 /* So many doubles, and what is missing to whole lines of the cache. */
 static inline intptr_t ts_lines(intptr_t n_doubles) {
@@ -208,7 +211,8 @@ static inline int ts_has_strip(ts_function which, const ts_rows *rows) {
 
 /* Tiles that a call has scratch memory for: of a strip, and of softmax of that before it. */
 static inline intptr_t ts_n_tiles(ts_function which, const ts_rows *rows) {
-    return ts_has_strip(which, rows) ? (which == TS_SOFTMAX ? 2 : 1) * (TS_STRIP_BYTES / TS_TILE_BYTES) : 1;
+    return ts_has_strip(which, rows) ? TS_WIDE_STRIP * (which == TS_SOFTMAX ? 2 : 1) * (TS_STRIP_BYTES / TS_TILE_BYTES)
+                                     : 1;
 }
 
 /* Instruction set i, the most preferred first, or NULL past the last; whether this CPU runs it; the one in use. */

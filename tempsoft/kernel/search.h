@@ -134,12 +134,14 @@ typedef struct {
     double each;
 } R(sample);
 
+#if TS_REAL == 64 /* used by both */
 /* The place of entry i of a sample: at equal steps, each moved on by a part of it without a pattern. */
-static inline intptr_t R(place_in_sample)(intptr_t i, intptr_t step, intptr_t n) {
+static inline intptr_t sampled_place(intptr_t i, intptr_t step, intptr_t n) {
     const uint32_t mixed = (uint32_t)i * 2654435761u; /* the golden ratio, times 2^32 */
     const intptr_t at = i * step + (intptr_t)((uint64_t)mixed * (uint64_t)step >> 32);
     return at < n ? at : n - 1;
 }
+#endif
 
 /* The candidates among the entries of the row at these places. */
 static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scratch) * s) {
@@ -151,9 +153,9 @@ static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scra
     sample->n = 0;
     sample->each = (double)step;
     for (intptr_t i = 0; i < wanted && i * step < q->n; i++) /* all at once, as each is far from the one before */
-        fetch_ahead((uintptr_t)(numbers->data + R(place_in_sample)(i, step, q->n) * numbers->stride));
+        fetch_ahead((uintptr_t)(numbers->data + sampled_place(i, step, q->n) * numbers->stride));
     for (intptr_t i = 0, b = -1; i < wanted && i * step < q->n; i++) {
-        const intptr_t at = R(place_in_sample)(i, step, q->n);
+        const intptr_t at = sampled_place(i, step, q->n);
         if (at / TS_BLOCK != b) {
             b = at / TS_BLOCK;
             x = R(read)(q->row, b, ts_block_length(q->n, b), s->block);

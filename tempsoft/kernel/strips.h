@@ -5,10 +5,8 @@
  * look.
  */
 
-#define LINES_AHEAD 20                                  /* categories, from those worked on to those fetched */
+#define LINES_AHEAD 80                                  /* from those of the category worked on to those fetched */
 #define STRIP (TS_STRIP_BYTES / (intptr_t)sizeof(REAL)) /* columns */
-#define STRIP_TILES (TS_STRIP_BYTES / TS_TILE_BYTES)
-#define STRIP_VECTORS (STRIP / LANES)
 
 typedef int (*R(tile_function))(R(tile) * tile, R(scratch) * s);
 
@@ -38,11 +36,11 @@ static int R(set_tile)(R(tile) * t, const ts_rows *rows, intptr_t first, intptr_
     return R(is_moderate)(&t->k);
 }
 
-/* Columns in the strip from column i on: the strips after the first start with a line of the cache. */
-static intptr_t R(strip_width)(const ts_rows *rows, intptr_t i) {
+/* Columns in a strip of `step` columns from column i on: the strips after the first start with a line of the cache. */
+static intptr_t R(strip_width)(const ts_rows *rows, intptr_t i, intptr_t step) {
     const intptr_t head = R(before_line)((const REAL *)(rows->out.stride ? rows->out.data + i * rows->out_step
                                                                          : rows->logits.data + i * rows->logits_step));
-    const intptr_t whole = head ? head : STRIP;
+    const intptr_t whole = head ? head : step;
     return rows->n_rows - i < whole ? rows->n_rows - i : whole;
 }
 
@@ -58,29 +56,29 @@ TS_INLINE void R(move)(const char *from, char *to, intptr_t bytes, int past_cach
         memcpy(to + whole, from + whole, (size_t)(bytes - whole));
 }
 
-/* Have the category come near that is LINES_AHEAD behind category i of `width` columns from `first` on: the first ones
- * of the next strip follow the last. */
-TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i) {
-    const intptr_t n = rows->n_categories;
-    if (i + LINES_AHEAD < n)
-        i += LINES_AHEAD;
+/* Have a category of a strip come near, some behind category i of `width` columns from `first` on; there is room for
+ * `step` of them. The first ones of the next strip follow the last. */
+TS_INLINE void R(fetch_category)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, intptr_t step) {
+    const intptr_t n = rows->n_categories, ahead = LINES_AHEAD * LINE / step;
+    if (i + ahead < n)
+        i += ahead;
     else
-        first += width, i += n > LINES_AHEAD ? LINES_AHEAD - n : 0;
+        first += width, i += n > ahead ? ahead - n : 0;
     const uintptr_t from =
         (uintptr_t)rows->logits.data + (uintptr_t)(first * rows->logits_step + i * rows->logits.stride);
-    for (intptr_t at = 0; at < TS_STRIP_BYTES; at += TS_LINE)
-        fetch_far(from + (uintptr_t)at);
+    for (intptr_t at = 0; at < step; at += LINE)
+        fetch_far(from + (uintptr_t)at * sizeof(REAL));
 }
 
 /* Category i of `width` columns from `first` on into the strip, the next categories being fetched meanwhile; zeros
  * follow, so that there are numbers in columns that are missing. */
-TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, char *strip) {
+TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, intptr_t i, intptr_t step, char *strip) {
     const char *from = rows->logits.data + first * rows->logits_step + i * rows->logits.stride;
-    const intptr_t bytes = width * (intptr_t)sizeof(REAL);
-    R(fetch_category)(rows, first, width, i);
-    R(move)(from, strip + i * TS_STRIP_BYTES, bytes, 0);
-    if (bytes < TS_STRIP_BYTES)
-        memset(strip + i * TS_STRIP_BYTES + bytes, 0, (size_t)(TS_STRIP_BYTES - bytes));
+    const intptr_t bytes = width * (intptr_t)sizeof(REAL), whole = step * (intptr_t)sizeof(REAL);
+    R(fetch_category)(rows, first, width, i, step);
+    R(move)(from, strip + i * whole, bytes, 0);
+    if (bytes < whole)
+        memset(strip + i * whole + bytes, 0, (size_t)(whole - bytes));
 }
 
 /* Whether results for columns from `first` on go past the cache: as whole lines. */
@@ -91,14 +89,14 @@ static int R(strip_past_cache)(const ts_rows *rows, intptr_t first) {
 
 /* A strip of columns from column i on; how many were taken. The others were declined. */
 static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) of_tile, R(scratch) * s) {
-    const intptr_t width = R(strip_width)(rows, i);
+    const intptr_t width = R(strip_width)(rows, i, STRIP);
     const int past_cache = R(strip_past_cache)(rows, i);
     char *const strip = (char *)s->strip;
     REAL sums[TILE];
     R(tile) tile;
     intptr_t n_taken = 0;
     for (intptr_t k = 0; k < rows->n_categories; k++)
-        R(move_in)(rows, i, width, k, strip);
+        R(move_in)(rows, i, width, k, STRIP, strip);
     while (n_taken < width) {
         const ts_vector x = {strip + n_taken * (intptr_t)sizeof(REAL), TS_STRIP_BYTES, PLAIN};
         const ts_vector one_each = {(char *)sums, 0, PLAIN};

@@ -9,6 +9,7 @@
 #define VD_LANES 4
 #define TOGETHER 4
 #define BY_ROWS 33
+#define WIDE_STRIP 1
 #define VF_PIECE 4
 #define VD_PIECE 2
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL

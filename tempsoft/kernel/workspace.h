@@ -77,7 +77,8 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.blocks.sum_hi = take_lines(&left, n_blocks);
     s.blocks.sum_lo = take_lines(&left, n_blocks);
     s.block_max = (REAL *)take_lines(&left, n_blocks);
-    s.block_cumulative = take_lines(&left, n_blocks + 2 * TS_LINE_DOUBLES) + TS_LINE_DOUBLES; /* 0 is ahead of it */
+    s.block_cumulative = take_lines(&left, n_blocks + 2 * TS_LINE_DOUBLES) +
+                         TS_LINE_DOUBLES; /* a 0 is ahead, and vectors are read whole */
     s.first_draw = (intptr_t *)take_lines(&left, n_blocks + 2);
     s.sorted = (sorted_draw *)take_lines(&left, 2 * n_draws);
     s.block_of = (intptr_t *)take_lines(&left, n_draws);
