@@ -102,6 +102,8 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
         const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
         int exceeds = 1;
         double max;
+        for (intptr_t i = 0; d && i < TS_BLOCK; i += LINE) /* what is kept is in the way of what is near */
+            fetch_far((uintptr_t)x + (uintptr_t)(4 * TS_BLOCK + i) * sizeof(REAL));
         if (in_reach)
             sum =
                 R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, wants == R(MAXIMA) ? &max : NULL, &exceeds);
