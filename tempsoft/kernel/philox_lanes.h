@@ -6,6 +6,17 @@
 #define PHILOX_LANES (PHILOX_TOGETHER * VW_LANES)
 #define FEWEST_COUNTERS 8 /* that do not take longer in lanes than one by one */
 
+/* The lower words of the products; the upper ones in `high`. From products of lower halves (vw_times): none of the sums
+ * exceeds a word. */
+TS_INLINE vw vw_multiply(vw a, uint64_t b, vw *high) {
+    const vw a_upper = vw_upper(a), b_lower = vw_set1(b), b_upper = vw_set1(b >> 32);
+    const vw lower = vw_times(a, b_lower);
+    const vw first = vw_add(vw_times(a_upper, b_lower), vw_upper(lower));
+    const vw second = vw_add(vw_times(a, b_upper), vw_lower(first));
+    *high = vw_add(vw_add(vw_times(a_upper, b_upper), vw_upper(first)), vw_upper(second));
+    return vw_joined(lower, second);
+}
+
 /* The four words of some counters, each with an upper part of the key, by ten rounds. Three words of a counter are 0:
  * of the first round there is one product, and of the second one that is the same for all. */
 TS_INLINE void philox(uint64_t key_0, const vw *counter, const vw *key_1, vw words[4][PHILOX_TOGETHER]) {
@@ -93,7 +104,7 @@ static void rows_in_lanes(uint64_t seed, uint64_t first, intptr_t n_rows, uint64
 /* ts_uniforms. */
 static void uniforms_in_lanes(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column,
                               intptr_t n_columns, double *out) {
-    if (n_columns < FEWEST_COUNTERS && (n_rows + 3) / 4 * n_columns < FEWEST_COUNTERS) {
+    if ((n_rows + 3) / 4 * n_columns < FEWEST_COUNTERS) {
         ts_uniforms(seed, first_row, n_rows, first_column, n_columns, out);
         return;
     }

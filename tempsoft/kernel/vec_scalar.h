@@ -21,10 +21,9 @@ typedef int v_mask;
 
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
 #define TOGETHER 1                          /* vectors whose exponentials are best computed together: 1, 2 or 4 */
-#define BY_ROWS 33 /* categories of adjacent rows of floats from which on each is added by itself, not 16 in lanes */
-#define WIDE_STRIP                                                                                                     \
-    1              /* strips of columns of many categories are so many times as wide as others, at most TS_WIDE_STRIP */
-#define VF_PIECE 1 /* lanes of a piece: 16 bytes, or less where there is no more */
+#define BY_ROWS 33   /* categories of adjacent rows of floats from which on each is added by itself, not 16 in lanes */
+#define WIDE_STRIP 1 /* so many times as wide as others are strips of columns of many categories */
+#define VF_PIECE 1   /* lanes of a piece: 16 bytes, or less where there is no more */
 #define VD_PIECE 1
 
 static inline vf vf_set1(float x) { return x; }

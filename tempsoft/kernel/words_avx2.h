@@ -1,4 +1,4 @@
-/* 64-bit words in lanes for AVX2: 4. */
+/* 64-bit words in lanes for AVX2: 4. Halves of a word are of 32 bits; philox_lanes.h has what is made of these. */
 #ifndef TEMPSOFT_WORDS_H
 #define TEMPSOFT_WORDS_H
 
@@ -11,16 +11,11 @@ static inline vw vw_set1(uint64_t x) { return _mm256_set1_epi64x((long long)x); 
 static inline vw vw_add(vw a, vw b) { return _mm256_add_epi64(a, b); }
 static inline vw vw_from(uint64_t first) { return vw_add(vw_set1(first), _mm256_setr_epi64x(0, 1, 2, 3)); }
 static inline vw vw_xor(vw a, vw b, vw c) { return _mm256_xor_si256(_mm256_xor_si256(a, b), c); }
-
-/* From products of halves: none of the sums exceeds a word. */
-static inline vw vw_multiply(vw a, uint64_t b, vw *high) {
-    const vw a_upper = _mm256_shuffle_epi32(a, 0xf5), b_lower = vw_set1(b), b_upper = vw_set1(b >> 32);
-    const vw lower = _mm256_mul_epu32(a, b_lower), upper = _mm256_mul_epu32(a_upper, b_upper);
-    const vw first = vw_add(_mm256_mul_epu32(a_upper, b_lower), _mm256_srli_epi64(lower, 32));
-    const vw its_lower = _mm256_blend_epi32(first, _mm256_setzero_si256(), UPPER_HALVES);
-    const vw second = vw_add(_mm256_mul_epu32(a, b_upper), its_lower);
-    *high = vw_add(vw_add(upper, _mm256_srli_epi64(first, 32)), _mm256_srli_epi64(second, 32));
-    return _mm256_blend_epi32(lower, _mm256_slli_epi64(second, 32), UPPER_HALVES);
+static inline vw vw_times(vw a, vw b) { return _mm256_mul_epu32(a, b); }
+static inline vw vw_upper(vw x) { return _mm256_srli_epi64(x, 32); }
+static inline vw vw_lower(vw x) { return _mm256_blend_epi32(x, _mm256_setzero_si256(), UPPER_HALVES); }
+static inline vw vw_joined(vw lower, vw upper) {
+    return _mm256_blend_epi32(lower, _mm256_slli_epi64(upper, 32), UPPER_HALVES);
 }
 
 /* 21 bits and 32 bits as parts of 2^84 and of 2^52: the sum is exact. */

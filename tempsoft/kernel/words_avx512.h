@@ -1,4 +1,4 @@
-/* 64-bit words in lanes for AVX-512 F: 8. */
+/* 64-bit words in lanes for AVX-512 F: 8. Halves of a word are of 32 bits; philox_lanes.h has what is made of these. */
 #ifndef TEMPSOFT_WORDS_H
 #define TEMPSOFT_WORDS_H
 
@@ -11,17 +11,10 @@ static inline vw vw_set1(uint64_t x) { return _mm512_set1_epi64((long long)x); }
 static inline vw vw_add(vw a, vw b) { return _mm512_add_epi64(a, b); }
 static inline vw vw_from(uint64_t first) { return vw_add(vw_set1(first), _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7)); }
 static inline vw vw_xor(vw a, vw b, vw c) { return _mm512_ternarylogic_epi64(a, b, c, 0x96); }
-
-/* From products of halves: none of the sums exceeds a word. */
-static inline vw vw_multiply(vw a, uint64_t b, vw *high) {
-    const vw a_upper = _mm512_srli_epi64(a, 32), b_lower = vw_set1(b), b_upper = vw_set1(b >> 32);
-    const vw lower = _mm512_mul_epu32(a, b_lower), upper = _mm512_mul_epu32(a_upper, b_upper);
-    const vw first = vw_add(_mm512_mul_epu32(a_upper, b_lower), _mm512_srli_epi64(lower, 32));
-    const vw its_lower = _mm512_and_si512(first, vw_set1(0xffffffff));
-    const vw second = vw_add(_mm512_mul_epu32(a, b_upper), its_lower);
-    *high = vw_add(vw_add(upper, _mm512_srli_epi64(first, 32)), _mm512_srli_epi64(second, 32));
-    return _mm512_mask_shuffle_epi32(lower, UPPER_HALVES, second, 0xa0);
-}
+static inline vw vw_times(vw a, vw b) { return _mm512_mul_epu32(a, b); }
+static inline vw vw_upper(vw x) { return _mm512_srli_epi64(x, 32); }
+static inline vw vw_lower(vw x) { return _mm512_and_si512(x, vw_set1(0xffffffff)); }
+static inline vw vw_joined(vw lower, vw upper) { return _mm512_mask_shuffle_epi32(lower, UPPER_HALVES, upper, 0xa0); }
 
 /* 21 bits and 32 bits as parts of 2^84 and of 2^52: the sum is exact. */
 static inline vd vw_uniform(vw x) {
