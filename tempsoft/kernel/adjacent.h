@@ -17,35 +17,39 @@ typedef struct {
     intptr_t n, n_rows;
 } R(adjacent);
 
-/* A c for all of them, from the largest; NaN if it cannot be, or if exponentials are to be above 2^(UNDERFLOW / 2) and
- * not all are. */
-TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all) {
+/* The smallest is at least so many bits below the largest, or quotients may be subnormal: those of float32 in rows of
+ * up to 128, and their part by lo, which is a normal number. */
+#define LOW_BELOW (TS_REAL == 32 ? 80 : 800)
+
+/* A c for all of them, from the largest, and whether quotients may be subnormal; NaN if it cannot be, or if
+ * exponentials are to be above 2^(UNDERFLOW / 2) and not all are. */
+TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all,
+                                      int *is_low) {
     const intptr_t length = f->n * f->n_rows;
     VR max[2] = {R(load_typed)(f->x, 0, type), R(load_typed)(f->x, length - LANES, type)}, min[2] = {max[0], max[1]};
     for (intptr_t i = LANES; i + 2 * LANES <= length; i += 2 * LANES)
         for (int j = 0; j < 2; j++) {
             const VR x = R(load_typed)(f->x, i + j * LANES, type);
             max[j] = V(max)(x, max[j]);
-            if (are_all)
-                min[j] = V(min)(x, min[j]);
+            min[j] = V(min)(x, min[j]);
         }
     const double highest = R(exponent_of)((double)V(largest)(V(max)(max[0], max[1])), k);
     const double c = highest - (HEADROOM - 1);
     if (!(fabs(highest) < LARGEST_EXPONENT - HEADROOM + UNDERFLOW)) /* so that this holds for c of every row */
         return NAN;
-    const VR below = V(set1)((REAL)((c + UNDERFLOW / 2) * LOG_2_HI * k->temperature));
-    if (are_all && v_mask_any(V(not_le)(below, V(min)(min[0], min[1]))))
-        return NAN;
-    return c;
+    const double below = are_all ? c + UNDERFLOW / 2 : highest - LOW_BELOW;
+    const VR least = V(set1)((REAL)(below * LOG_2_HI * k->temperature));
+    *is_low = v_mask_any(V(not_le)(least, V(min)(min[0], min[1])));
+    return are_all && *is_low ? NAN : c;
 }
 
 /* Their exponentials of that c, which is returned, while the place for results, unless that is NULL, is fetched to be
- * written; NaN if there is none, or if one exceeds. */
+ * written; NaN if there is none. As c is from the largest of all, none exceeds. */
 TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all, const char *to,
-                                 int past_cache) {
+                                 int past_cache, int *is_low) {
     const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
     const int is_far = past_cache && f->n >= FEWEST_FAR;
-    const double c = R(adjacent_exponent)(f, k, type, are_all);
+    const double c = R(adjacent_exponent)(f, k, type, are_all, is_low);
     if (isnan(c))
         return NAN;
     const R(scale) scale = R(scale_of)(k, c, 0);
@@ -73,7 +77,7 @@ TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_t
         R(exp_fast)(&v, 1, &scale, &seen, NULL);
         V(store)(f->e + i, v);
     }
-    return R(exceeded)(&seen) ? NAN : c;
+    return R(has_seen_nan)(&seen) ? NAN : c;
 }
 
 /* Whether c did for all rows of these sums: the largest exponential is at least the mean. The largest n may be
@@ -87,8 +91,8 @@ static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n) {
 
 /* Exponentials of a c that did for all rows, which is returned, and their sums; NaN if there is none. */
 TS_INLINE double R(adjacent_exp_sums)(const R(adjacent) * f, const tempering *k, ts_type type, const char *to,
-                                      int past_cache, double *sum_hi, double *sum_lo) {
-    const double c = R(adjacent_exp)(f, k, type, 0, to, past_cache);
+                                      int past_cache, double *sum_hi, double *sum_lo, int *is_low) {
+    const double c = R(adjacent_exp)(f, k, type, 0, to, past_cache, is_low);
     if (isnan(c))
         return NAN;
     R(adjacent_sums)(f->e, f->n, f->n_rows, sum_hi, sum_lo);
@@ -140,20 +144,29 @@ static void R(set_row_of)(intptr_t n, R(scratch) * s) {
 }
 
 /* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
-TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, char *to, ts_type type,
-                                  int past_cache, const REAL *row_of) {
+TS_INLINE void R(adjacent_divide_by)(const R(adjacent) * f, const REAL *hi, const REAL *lo, int is_low, char *to,
+                                     ts_type type, int past_cache, const REAL *row_of) {
     for (intptr_t row = 0; row < f->n_rows; row += LANES) {
         const VR row_hi = V(load)(hi + row), row_lo = V(load)(lo + row);
         for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
             const VR rows = V(load)(row_of + at);
-            const R(factor) factor = {V(permute)(row_hi, rows), V(permute)(row_lo, rows), 0};
-            const VR p = R(probability)(V(load)(f->e + i), &factor, 0);
+            const VR hi_of = V(permute)(row_hi, rows), lo_of = V(permute)(row_lo, rows);
+            const R(factor) factor = is_low ? R(low_factor)(hi_of, lo_of) : R(plain_factor)(hi_of, lo_of);
+            const VR p = R(probability)(V(load)(f->e + i), &factor, is_low);
             if (past_cache)
                 V(stream)((REAL *)to + i, p);
             else
                 R(store_typed)(to, i, type, p);
         }
     }
+}
+
+TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, int is_low, char *to,
+                                  ts_type type, int past_cache, const REAL *row_of) {
+    if (is_low)
+        R(adjacent_divide_by)(f, hi, lo, 1, to, type, past_cache, row_of);
+    else
+        R(adjacent_divide_by)(f, hi, lo, 0, to, type, past_cache, row_of);
 }
 
 /* softmax of a tile from row `first` on; how many rows were taken. */
@@ -163,18 +176,19 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     char *const to = rows->out.data + first * rows->out_step;
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
     REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
+    int is_low;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    const double c = R(adjacent_exp_sums)(&f, k, type, past_cache ? NULL : to, past_cache, sum_hi, sum_lo);
+    const double c = R(adjacent_exp_sums)(&f, k, type, past_cache ? NULL : to, past_cache, sum_hi, sum_lo, &is_low);
     if (!R(remember)(!isnan(c), s))
         return 0;
     R(set_row_of)(f.n, s);
-    R(inverses)(sum_hi, sum_lo, (int)f.n_rows, hi, lo);
+    is_low |= !R(inverses)(sum_hi, sum_lo, (int)f.n_rows, SMALLEST_NORMAL, hi, lo);
     if (!past_cache) {
-        R(adjacent_divide)(&f, hi, lo, to, type, 0, s->row_of);
+        R(adjacent_divide)(&f, hi, lo, is_low, to, type, 0, s->row_of);
     } else if (R(before_line)((REAL *)to) == 0) {
-        R(adjacent_divide)(&f, hi, lo, to, PLAIN, 1, s->row_of);
+        R(adjacent_divide)(&f, hi, lo, is_low, to, PLAIN, 1, s->row_of);
     } else {
-        R(adjacent_divide)(&f, hi, lo, (char *)f.e, PLAIN, 0, s->row_of);
+        R(adjacent_divide)(&f, hi, lo, is_low, (char *)f.e, PLAIN, 0, s->row_of);
         R(copy_past_cache)(f.e, f.n * f.n_rows, (REAL *)to);
     }
     return f.n_rows;

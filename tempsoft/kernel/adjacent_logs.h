@@ -34,7 +34,8 @@ TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intp
     const intptr_t n_behind = (rows->n_rows - first - f->n_rows) * f->n;
     plans->k = R(tempering_for)(s, temperature_of(rows, first));
     plans->k_step = 0;
-    const double c = R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, plans->sum_hi, plans->sum_lo);
+    int is_low;
+    const double c = R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, plans->sum_hi, plans->sum_lo, &is_low);
     if (isnan(c))
         return 0;
     const REAL *x = (const REAL *)f->x;

@@ -2,11 +2,11 @@
  * other for arithmetic. For REAL, by inclusion.
  */
 
-/* 2^-depth / sum of a block as hi + lo; where hi or lo would be lost in subnormals, exponentials are taken down by a
- * step first, and the factor is larger by as much. */
+/* 2^-depth / sum of a block as hi + lo. Where a quotient or part of it may be subnormal, hi and lo are 2^n times that:
+ * `least` is 2^n times the smallest normal number, and quotients come down by V(down). */
 typedef struct {
-    VR hi, lo;
-    int two_steps;
+    VR hi, lo, least;
+    int is_low;
 } R(factor);
 
 /* 1 / sum. For float32 the quotient is of floats, which takes half the time or less, and what it misses comes from one
@@ -20,17 +20,28 @@ static inline dd R(inverse_of)(dd sum) {
 #endif
 }
 
-/* Of a row of one block, from its sum. */
-static inline R(factor) R(factor_of_one_block)(dd sum) {
-    const R(split) f = R(split_of)(R(inverse_of)(sum));
-    return (R(factor)){V(set1)(f.hi), V(set1)(f.lo), 0};
+/* Whether nothing is subnormal in quotients of usual exponentials by a sum of which the factor has this lower part. */
+static inline int R(is_plain_lo)(REAL lo) { return lo >= LEAST_LO || lo <= -LEAST_LO; }
+
+static inline R(factor) R(plain_factor)(VR hi, VR lo) { return (R(factor)){hi, lo, V(set1)(SMALLEST_NORMAL), 0}; }
+
+/* What that is where quotients may be subnormal, of rows of one block. */
+static inline R(factor) R(low_factor)(VR hi, VR lo) {
+    const VR up = V(set1)((REAL)two_to(DOWN_OF_ONE_BLOCK));
+    return (R(factor)){V(mul)(hi, up), V(mul)(lo, up), V(set1)(LEAST_OF_ONE_BLOCK), 1};
 }
 
-TS_INLINE VR R(probability)(VR e, const R(factor) * f, int two_steps) {
+/* Of a row of one block, from its sum. */
+static inline R(factor) R(factor_of_one_block)(dd sum, int is_low) {
+    const R(split) f = R(split_of)(R(inverse_of)(sum));
+    const VR hi = V(set1)(f.hi), lo = V(set1)(f.lo);
+    return is_low || !R(is_plain_lo)(f.lo) ? R(low_factor)(hi, lo) : R(plain_factor)(hi, lo);
+}
+
+TS_INLINE VR R(probability)(VR e, const R(factor) * f, int is_low) {
     TS_LOADED(e);
-    if (two_steps)
-        e = V(mul)(e, V(set1)(STEP_DOWN));
-    return V(fma)(e, f->hi, V(mul)(e, f->lo));
+    const VR p = V(fma)(e, f->hi, V(mul)(e, f->lo));
+    return is_low ? V(down)(p, f->least) : p;
 }
 
 /* Exponentials that wait to be divided, of a block: a head, a body of whole lines of the cache, and a tail. */
@@ -46,8 +57,8 @@ static inline R(undivided) R(undivided_of)(const REAL *e, char *to, R(factor) fa
     return (R(undivided)){e, to, factor, head, (n - head) / LINE * LINE, n};
 }
 
-TS_INLINE void R(divide_at)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache) {
-    const VR p = R(probability)(V(load)(d->e + at), &d->factor, 0);
+TS_INLINE void R(divide_at)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache, int is_low) {
+    const VR p = R(probability)(V(load)(d->e + at), &d->factor, is_low);
     if (past_cache)
         V(stream)((REAL *)d->to + at, p);
     else
@@ -62,7 +73,7 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
         const ts_vector to = {d->to, R(size_of)(type), type};
         REAL *const place = R(place)(&to, at, buffer);
         for (intptr_t i = 0; i < n; i += LANES)
-            V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, 0));
+            V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, d->factor.is_low));
         R(store)(&to, at, n, place);
     }
 }
@@ -70,7 +81,7 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
 /* n numbers of them, less than a line, to `place`. */
 TS_INLINE void R(divide_few)(const R(undivided) * d, intptr_t at, intptr_t n, REAL *place) {
     for (intptr_t i = 0; i < n; i += LANES)
-        V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, 0));
+        V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, d->factor.is_low));
 }
 
 /* The head, and the tail: past the cache if there is a seam. */
@@ -94,13 +105,13 @@ TS_INLINE void R(divide_all)(const R(undivided) * d, ts_type type, R(seam) * sea
     }
     R(divide_head)(d, seam);
     for (intptr_t at = d->head; at < d->head + d->body; at += LANES)
-        R(divide_at)(d, at, type, 1);
+        R(divide_at)(d, at, type, 1, d->factor.is_low);
     R(divide_tail)(d, type, seam);
 }
 
 TS_INLINE void R(divide_group)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache) {
     for (int k = 0; k < TS_GROUP; k += LANES)
-        R(divide_at)(d, d->head + at + k, type, past_cache);
+        R(divide_at)(d, d->head + at + k, type, past_cache, 0);
 }
 
 /* Groups of the row before are divided so many numbers behind those read where memory is not waited for, as its factor
@@ -167,7 +178,7 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
     }
     const intptr_t divided = i > late ? i - late : 0;
     for (intptr_t at = divided < whole ? divided : whole; at < body; at += LANES)
-        R(divide_at)(before, head + R(place_in_turn)(at, turn, whole), type, past_cache);
+        R(divide_at)(before, head + R(place_in_turn)(at, turn, whole), type, past_cache, 0);
     intptr_t summed = i > SETTLED ? i - SETTLED : 0;
     if (i < n) {
         REAL buffer[2 * TS_GROUP];

@@ -96,7 +96,7 @@ static inline const tempering *R(tempering_for)(R(scratch) * s, double temperatu
 
 /* A logit below which nothing counts beside 2^exponent. */
 static inline REAL R(lowest_of)(const tempering *k, double exponent) {
-    return (REAL)((exponent + UNDERFLOW - 4) * LOG_2_HI * k->temperature);
+    return (REAL)((exponent + LOWEST) * LOG_2_HI * k->temperature);
 }
 
 static inline R(scale) R(scale_of)(const tempering *k, double exponent, double max) {
@@ -105,11 +105,22 @@ static inline R(scale) R(scale_of)(const tempering *k, double exponent, double m
         V(set1)(a.hi), V(set1)(a.lo), V(set1)((REAL)(ROUND - exponent)), V(set1)(R(lowest_of)(k, exponent)), max, k};
 }
 
-/* Whether a block of this largest is too far above c: what R(exp_block) says of it. */
-static inline int R(exceeds)(double max, const tempering *k, double exponent) {
-    const R(scale) s = R(scale_of)(k, exponent, 0);
-    const VR n_plus_round = V(fma)(V(set1)((REAL)max), s.a_hi, s.round_less_c);
+/* Whether numbers of this largest are too far above c for their exponentials to have a meaning; NaN is. */
+static inline int R(exceeds)(double max, const R(scale) * s) {
+    const VR n_plus_round = V(fma)(V(set1)((REAL)max), s->a_hi, s->round_less_c);
     return v_mask_any(V(not_le)(n_plus_round, V(set1)(ROUND_MOST)));
+}
+
+/* What a glance at exponentials of n numbers x says of them: if it does not say that they are usual, one looks. */
+static inline ts_range R(range_of)(const R(seen) * seen, const REAL *x, intptr_t n, const R(scale) * s) {
+    if (R(is_usual)(seen))
+        return TS_USUAL;
+    return R(exceeds)(R(block_max)(x, n), s) ? TS_EXCEEDED : TS_LOW;
+}
+
+/* The same where the largest of the numbers was seen, but for a NaN. */
+static inline int R(is_largest_in_reach)(const R(seen) * seen, const R(scale) * s) {
+    return !R(has_seen_nan)(seen) && !R(exceeds)((double)V(largest)(seen->x), s);
 }
 
 typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen, const R(settled) * settled);
@@ -135,7 +146,7 @@ TS_INLINE void R(exp_few)(R(exp_function) exp_of, const REAL *x, int n_vectors, 
     VR v[TOGETHER], logits[TOGETHER];
     for (int k = 0; k + 1 < n_vectors; k++)
         logits[k] = V(load)(x + k * LANES);
-    logits[n_vectors - 1] = V(load_up_to)(x + last, n - last, V(set1)((REAL)-INFINITY));
+    logits[n_vectors - 1] = V(load_up_to)(x + last, n - last, V(set1)(x[last])); /* nothing that is not seen anyway */
     for (int k = 0; k < n_vectors; k++)
         v[k] = logits[k];
     exp_of(v, n_vectors, s, seen, NULL);
@@ -200,10 +211,10 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
 }
 
 /* The exponentials e of a block of that exponent, and their sum; 0 of what is not left. `e` has room for whole groups,
- * and zeros there are left in it. `exceeds` says that they are meaningless: n of one is above HEADROOM, or x has a NaN;
- * if not, the fast formula finds the largest logit unless `max` is NULL. */
+ * and zeros there are left in it. The fast formula finds the range, unless that is NULL, and, if not exceeded, the
+ * largest logit, unless `max` is. */
 static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *e,
-                       double *max, int *exceeds) {
+                       double *max, ts_range *range) {
     R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
     R(seen) seen = R(nothing_seen)();
     const VR least = V(set1)(rest.least);
@@ -225,13 +236,14 @@ static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intp
         s.a_lo = V(set1)((REAL)two_to(power - half));
         sum = R(exp_block_by)(R(exp_weighed), x, n, rest.groups, s, NULL, &seen, e);
     }
-    *exceeds = R(exceeded)(&seen);
+    if (range)
+        *range = R(range_of)(&seen, x, n, &s);
     if (max)
         *max = (double)V(largest)(seen.x);
     return sum;
 }
 
 /* The same of all of some numbers. */
-static inline dd R(exp_all)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, int *exceeds) {
-    return R(exp_block)(plan, exponent, x, n, (R(rest)){(REAL)-INFINITY, ALL_GROUPS}, e, NULL, exceeds);
+static inline dd R(exp_all)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, REAL *e, ts_range *range) {
+    return R(exp_block)(plan, exponent, x, n, (R(rest)){(REAL)-INFINITY, ALL_GROUPS}, e, NULL, range);
 }

@@ -14,8 +14,9 @@ typedef struct {
     intptr_t x_stride, out_stride; /* bytes from category to category */
     intptr_t n, n_blocks;
     tempering k;
-    double *max, *exponent, *sum_hi, *sum_lo;  /* [block][column] */
-    REAL *factor_hi, *factor_lo, *factor_down; /* [block][column], of probabilities */
+    double *max, *exponent, *sum_hi, *sum_lo;   /* [block][column] */
+    REAL *factor_hi, *factor_lo, *factor_least; /* [block][column], of probabilities */
+    int is_low;                                 /* whether they are for quotients that may be subnormal */
 } R(tile);
 
 static inline VR R(at)(const R(tile) * t, intptr_t i, int v) {
@@ -64,7 +65,8 @@ static int R(tile_max)(R(tile) * t) {
         if (t->n > TS_GROUP && !R(columns_max)(t, b * TS_BLOCK, R(block_end)(t, b), max))
             return 0;
         for (int i = 0; i < TILE; i++) {
-            if (t->n > TS_GROUP && R(exceeds)((double)max[i], &t->k, c[i])) {
+            const R(scale) scale = R(scale_of)(&t->k, c[i], 0);
+            if (t->n > TS_GROUP && R(exceeds)((double)max[i], &scale)) {
                 c[i] = R(exponent_of)((double)max[i], &t->k);
                 n_fast -= !(fabs(c[i]) < LARGEST_EXPONENT);
             }
@@ -84,7 +86,7 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, R(scratch) * s) {
         lowest[c] = R(lowest_of)(&t->k, exponent);
     }
     R(scale) scale = R(scale_of)(&t->k, 0, 0);
-    R(seen) seen = R(nothing_seen)(); /* nothing exceeds, as tile_max saw */
+    R(seen) seen = R(nothing_seen)(); /* not looked at: nothing exceeds, as tile_max saw */
     const intptr_t x_step = t->x_stride / (intptr_t)sizeof(REAL), end = R(block_end)(t, b);
     const intptr_t e_step = keep ? t->out_stride / (intptr_t)sizeof(REAL) : TILE;
     R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
@@ -133,22 +135,34 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
     return plan;
 }
 
-/* The factor of each block and column. */
-static void R(tile_factors)(R(tile) * t, R(scratch) * s) {
-    if (t->n_blocks == 1) { /* what plan_column and split_factor come to, for all columns at once */
-        R(inverses)(t->sum_hi, t->sum_lo, TILE, t->factor_hi, t->factor_lo);
-        for (int c = 0; c < TILE; c++)
-            t->factor_down[c] = 1;
+/* What plan_column and split_factor come to, for all columns of one block at once. */
+static void R(factors_of_one_block)(R(tile) * t, int is_low) {
+    t->is_low = !R(inverses)(t->sum_hi, t->sum_lo, TILE, LEAST_LO, t->factor_hi, t->factor_lo) || is_low;
+    for (int v = 0; v < TILE; v += LANES) {
+        const VR hi = V(load)(t->factor_hi + v), lo = V(load)(t->factor_lo + v);
+        const R(factor) f = t->is_low ? R(low_factor)(hi, lo) : R(plain_factor)(hi, lo);
+        V(store)(t->factor_hi + v, f.hi);
+        V(store)(t->factor_lo + v, f.lo);
+        V(store)(t->factor_least + v, f.least);
+    }
+}
+
+/* The factor of each block and column; `is_low` if quotients may be subnormal even where no sum says so. */
+static void R(tile_factors)(R(tile) * t, int is_low, R(scratch) * s) {
+    if (t->n_blocks == 1) {
+        R(factors_of_one_block)(t, is_low);
         return;
     }
+    t->is_low = 0;
     for (int c = 0; c < TILE; c++) {
         ts_plan plan = R(plan_column)(t, c, s);
         for (intptr_t b = 0; b < t->n_blocks; b++) {
             REAL factor[3];
-            R(split_factor)(&plan, b, factor);
+            R(split_factor)(&plan, b, is_low, factor);
             t->factor_hi[b * TILE + c] = factor[0];
             t->factor_lo[b * TILE + c] = factor[1];
-            t->factor_down[b * TILE + c] = factor[2];
+            t->factor_least[b * TILE + c] = factor[2];
+            t->is_low |= factor[2] != SMALLEST_NORMAL;
         }
     }
 }
@@ -159,15 +173,15 @@ static int R(tile_exps)(R(tile) * t, R(scratch) * s) {
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
         R(tile_exp)(t, b, 1, s);
-    R(tile_factors)(t, s);
+    R(tile_factors)(t, 1, s);
     return 1;
 }
 
 /* Vector v of category i, of the block that begins at number b of the factors. */
 TS_INLINE VR R(tile_probability)(const R(tile) * t, intptr_t b, intptr_t i, int v) {
     const intptr_t at = b + v * LANES;
-    const VR e = V(mul)(V(load)(R(out_at)(t, i, v)), V(load)(t->factor_down + at));
-    return V(fma)(e, V(load)(t->factor_hi + at), V(mul)(e, V(load)(t->factor_lo + at)));
+    const R(factor) f = {V(load)(t->factor_hi + at), V(load)(t->factor_lo + at), V(load)(t->factor_least + at), 1};
+    return R(probability)(V(load)(R(out_at)(t, i, v)), &f, 1);
 }
 
 static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {

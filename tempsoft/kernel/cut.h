@@ -123,12 +123,12 @@ TS_APART int R(looks_flat)(ts_plan *plan, const REAL *x, intptr_t n, double *mas
     plan->exponent = R(first_exponent)(x, n, plan->k);
     if (!(fabs(plan->exponent) < LARGEST_EXPONENT))
         return 0;
-    int exceeds;
-    *mass = R(exp_all)(plan, plan->exponent, x, n, s->weights, &exceeds).hi;
+    ts_range range;
+    *mass = R(exp_all)(plan, plan->exponent, x, n, s->weights, &range).hi;
     double squares = 0;
     for (intptr_t i = 0; i < n; i++)
         squares += (double)s->weights[i] * (double)s->weights[i];
-    return !exceeds && *mass * *mass > squares * (double)n / 4;
+    return range != TS_EXCEEDED && *mass * *mass > squares * (double)n / 4;
 }
 
 /* Pivots for the first pass of a long row that looks flat, before its sum is known; 0 if it does not, by its first
@@ -163,9 +163,8 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *
             continue;
         dd sum;
         if (R(cuts_ties)(row, b)) {
-            int exceeds;
             const REAL *x = R(read)(row, b, length, s->block);
-            sum = R(exp_all)(plan, plan->blocks.exponent[b], x, length, s->weights, &exceeds);
+            sum = R(exp_all)(plan, plan->blocks.exponent[b], x, length, s->weights, NULL);
         } else {
             const REAL *x = R(load)(&row->numbers, b * TS_BLOCK, length, s->block);
             const VR least = V(set1)(R(least_left)(row, b));

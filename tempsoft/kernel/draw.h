@@ -107,23 +107,25 @@ typedef struct {
     double total;
 } R(block);
 
-/* A weight, or 0 where it would be 0 as a probability. */
-TS_INLINE VR R(if_drawable)(VR e, const R(factor) * f, int two_steps) {
-    return V(keep_ge)(R(probability)(e, f, two_steps), V(set1)(REAL_SMALLEST), e);
+/* A weight, or 0 where it would be 0 as a probability: up to half of the smallest that there is. The factor is one for
+ * quotients that may be subnormal. */
+TS_INLINE VR R(if_drawable)(VR e, const R(factor) * f) {
+    const VR more = V(mul)(f->least, V(set1)(MORE_THAN_HALF));
+    return V(keep_ge)(R(probability)(e, f, 0), more, e);
 }
 
 /* The weights of a short row, one after another: so they can be added up for many rows at once. */
 static void R(sum_short)(R(block) * block, REAL *weights, const R(factor) * f) {
     double sum = 0.0;
     for (intptr_t i = 0; f && i < block->length; i += LANES)
-        V(store)(weights + i, R(if_drawable)(V(load)(weights + i), f, 0));
+        V(store)(weights + i, R(if_drawable)(V(load)(weights + i), f));
     for (intptr_t i = 0; i < block->length; i++)
         block->cumulative[i] = sum += (double)weights[i];
     block->total = sum;
 }
 
 /* Weights that would be 0 as probabilities become 0, if any can; then sums of 64 weights each, in double. */
-TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor) * f, int two_steps) {
+TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor) * f) {
     double sum = 0.0, *const groups = block->groups + LEAD;
     groups[-1] = 0.0;
     for (intptr_t g = 0; g < block->n_groups; g++) {
@@ -134,7 +136,7 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
             REAL *place = weights + g * TS_GROUP + at;
             VR e = V(load)(place);
             if (f) {
-                e = R(if_drawable)(e, f, two_steps);
+                e = R(if_drawable)(e, f);
                 V(store)(place, e);
             }
 #if TS_REAL == 32
@@ -157,11 +159,9 @@ static void R(sum_weights)(R(block) * block, REAL *weights, const R(factor) * f)
     if (block->is_short)
         R(sum_short)(block, weights, f);
     else if (!f)
-        R(sum_groups_by)(block, weights, NULL, 0);
-    else if (f->two_steps)
-        R(sum_groups_by)(block, weights, f, 1);
+        R(sum_groups_by)(block, weights, NULL);
     else
-        R(sum_groups_by)(block, weights, f, 0);
+        R(sum_groups_by)(block, weights, f);
 }
 
 /* Block b without those that are taken, if there are any; `e` holds its exponentials or is NULL, and is then made
@@ -190,7 +190,7 @@ static void R(ready_block)(R(block) * block, const ts_plan *plan, const R(source
             e[g * TS_GROUP + lowest_bit(left)] = 0;
     R(factor) factor;
     if (is_ordinary)
-        factor = R(factor_of)(plan, b);
+        factor = R(factor_of)(plan, b, 1);
     R(sum_weights)(block, e, is_ordinary ? &factor : NULL);
 }
 

@@ -95,11 +95,14 @@ typedef struct {
     VR bits, x;
 } R(seen);
 
-static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(0), V(set1)((REAL)-INFINITY)}; }
+static inline R(seen) R(nothing_seen)(void) { return (R(seen)){V(set1)(ROUND_LEAST), V(set1)((REAL)-INFINITY)}; }
 
-/* Whether the exponentials are meaningless: n of one is above HEADROOM, or there was a NaN. ROUND is such that this
- * shows in a bit that no other number has. */
-static inline int R(exceeded)(const R(seen) * seen) { return v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND_MOST))); }
+/* Whether every n was between that of ROUND and HEADROOM, as all others show in a bit that none of these has. A number
+ * above makes exponentials meaningless, as does a NaN; one below has a quotient that may be subnormal. */
+static inline int R(is_usual)(const R(seen) * seen) { return !v_mask_any(V(not_le)(seen->bits, V(set1)(ROUND_MOST))); }
+
+/* Whether there was a NaN: of all others, no bits of the exponent are set but those of ROUND. */
+static inline int R(has_seen_nan)(const R(seen) * seen) { return v_mask_any(V(not_le)(seen->bits, V(set1)(REAL_MAX))); }
 
 /* n vectors of logits become their exponentials: step by step for all, as each step has to wait for the one before. Of
  * each its own c, or of all one if `step` is 0. A group that has settled is added half way, unless it is NULL: that

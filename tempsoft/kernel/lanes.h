@@ -20,7 +20,7 @@ static inline v_mask R(exponents_of)(VR max, const tempering *k, double *exponen
 
 /* Make c of a scale that of LANES rows, a lane each. */
 TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const double *exponent) {
-    const vd round = vd_set1(ROUND), below = vd_set1(UNDERFLOW - 4), to_logits = vd_set1(LOG_2_HI * k->temperature);
+    const vd round = vd_set1(ROUND), below = vd_set1(LOWEST), to_logits = vd_set1(LOG_2_HI * k->temperature);
     vd parts[2][LANES / VD_LANES];
     for (int i = 0; i < LANES / VD_LANES; i++) {
         const vd c = vd_load(exponent + i * VD_LANES);
@@ -31,8 +31,9 @@ TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const doub
     scale->lowest = R(narrow)(parts[1]);
 }
 
-/* 1 / sum of n rows, as hi + lo: inverse_of for many. */
-static void R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL *hi, REAL *lo) {
+/* 1 / sum of n rows, as hi + lo: inverse_of for many. Whether no lo is nearer to 0 than that. */
+static int R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL least_lo, REAL *hi, REAL *lo) {
+    v_mask is_near = V(not_le)(V(set1)(0), V(set1)(0));
     for (int c = 0; c < n; c += LANES) {
 #if TS_REAL == 32
         vd parts[WIDTHS];
@@ -44,15 +45,18 @@ static void R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL 
             const vd wide = vf_part_to_vd(inverse, i), error = vd_fms(wide, parts[i], vd_set1(1));
             parts[i] = vd_mul(vd_sub(vd_set1(0), error), wide);
         }
+        const VR low = R(narrow)(parts);
         V(store)(hi + c, inverse);
-        V(store)(lo + c, R(narrow)(parts));
 #else
         const vd sum = vd_load(sum_hi + c), inverse = vd_div(vd_set1(1), sum), error = vd_fms(inverse, sum, vd_set1(1));
-        const vd low = vd_mul(inverse, vd_load(sum_lo + c));
+        const vd rest = vd_mul(inverse, vd_load(sum_lo + c));
+        const vd low = vd_mul(vd_sub(vd_sub(vd_set1(0), error), rest), inverse);
         V(store)(hi + c, inverse);
-        V(store)(lo + c, vd_mul(vd_sub(vd_sub(vd_set1(0), error), low), inverse));
 #endif
+        V(store)(lo + c, low);
+        is_near = v_mask_or(is_near, V(not_le)(V(set1)(least_lo), V(max)(low, V(sub)(V(set1)(0), low))));
     }
+    return !v_mask_any(is_near);
 }
 
 /* n vectors of logits to exponentials, one category after another, `step` numbers apart. */

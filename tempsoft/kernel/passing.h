@@ -31,8 +31,8 @@ typedef struct {
     char *to;
     intptr_t step; /* bytes from category to category */
     intptr_t width;
-    VR hi[WIDEST / LANES], lo[WIDEST / LANES], down[WIDEST / LANES];
-    int is_deep, is_whole; /* whether `down` is needed; whether it is whole lines that go past the cache */
+    VR hi[WIDEST / LANES], lo[WIDEST / LANES], least[WIDEST / LANES];
+    int is_low, is_whole; /* whether a quotient may be subnormal; whether it is whole lines that go past the cache */
 } R(strip_division);
 
 TS_INLINE R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t step, intptr_t b) {
@@ -42,14 +42,15 @@ TS_INLINE R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t st
     d.to = t->rows->out.data + t->first * t->rows->out_step + first * t->rows->out.stride;
     d.step = t->rows->out.stride;
     d.width = t->width;
+    d.is_low = 0;
     for (int v = 0; v * LANES < step; v++) {
         const R(tile) *tile = &t->tiles[v / TILE_VECTORS];
         const intptr_t at = b * TILE + v % TILE_VECTORS * LANES;
         d.hi[v] = V(load)(tile->factor_hi + at);
         d.lo[v] = V(load)(tile->factor_lo + at);
-        d.down[v] = V(load)(tile->factor_down + at);
+        d.least[v] = V(load)(tile->factor_least + at);
+        d.is_low |= tile->is_low;
     }
-    d.is_deep = t->tiles[0].n_blocks > 1;
     d.is_whole = R(strip_past_cache)(t->rows, t->first) && t->width == step;
     return d;
 }
@@ -61,10 +62,8 @@ TS_INLINE void R(divide_category)(const R(strip_division) * d, intptr_t step, in
     for (intptr_t at = 0; at < step && !d->is_whole; at += LINE)
         fetch_to_write((uintptr_t)(to + at) + (uintptr_t)(LINES_AHEAD_TO_WRITE * d->step));
     for (int v = 0; v * LANES < step; v++) {
-        VR p = V(load)(e + v * LANES);
-        if (d->is_deep)
-            p = V(mul)(p, d->down[v]);
-        p = V(fma)(p, d->hi[v], V(mul)(p, d->lo[v]));
+        const R(factor) f = {d->hi[v], d->lo[v], d->least[v], d->is_low};
+        const VR p = R(probability)(V(load)(e + v * LANES), &f, f.is_low);
         if (d->is_whole)
             V(stream)(to + v * LANES, p);
         else if (v * LANES < d->width)
@@ -125,6 +124,14 @@ TS_INLINE void R(exp_category)(const R(strip) * t, intptr_t step, const REAL *x,
     }
 }
 
+/* Whether the exponentials of columns of these largest logits have a meaning. */
+TS_INLINE int R(are_largest_in_reach)(const R(strip) * t, intptr_t step, const VR *max, const R(scale) * scale) {
+    v_mask exceeds = V(not_le)(V(set1)(0), V(set1)(0));
+    for (int v = 0; v * LANES < step; v++)
+        exceeds = v_mask_or(exceeds, V(not_le)(V(fma)(max[v], scale->a_hi, t->round_less_c[v]), V(set1)(ROUND_MOST)));
+    return !v_mask_any(exceeds);
+}
+
 /* The sums of block b of every column, and its largest logit but of EXPONENTIALS_KEPT; 0 if the strip is declined. */
 TS_INLINE int R(strip_block)(R(strip) * t, intptr_t step, intptr_t b, R(strip_way) way, const R(scale) * scale,
                              const R(strip_division) * before) {
@@ -170,7 +177,9 @@ TS_INLINE int R(strip_block)(R(strip) * t, intptr_t step, intptr_t b, R(strip_wa
             tile->max[at + k] = (double)((const REAL *)max)[c * 16 + k];
         }
     }
-    return !R(exceeded)(&seen);
+    if (R(is_usual)(&seen))
+        return 1;
+    return way != R(EXPONENTIALS_KEPT) && !R(has_seen_nan)(&seen) && R(are_largest_in_reach)(t, step, max, scale);
 }
 
 /* The sums of a strip from column i on; 0 if it is declined. Another's numbers may be in the same memory, and its tiles
@@ -241,7 +250,7 @@ static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * 
             break;
         }
         for (int tile = 0; tile * TILE < t->step; tile++)
-            R(tile_factors)(&t->tiles[tile], s);
+            R(tile_factors)(&t->tiles[tile], 0, s);
         t->n_divided = 0;
         before = t;
         i += t->width;

@@ -53,6 +53,13 @@ typedef enum {
     TS_WEIGHED  /* weights, over 2^c */
 } ts_formula;
 
+/* Where the exponentials of some logits lie. */
+typedef enum {
+    TS_USUAL,
+    TS_LOW,     /* one is so small that its quotient may be subnormal: that is slow, if done by floats of that size */
+    TS_EXCEEDED /* one is too large to have a meaning */
+} ts_range;
+
 /* Keep the logits above `threshold`, and of those equal to it the first `ties`. */
 typedef struct {
     double threshold;
@@ -82,6 +89,7 @@ typedef struct {
 typedef struct {
     ts_kind kind;
     ts_formula formula; /* of the exponentials of an ordinary row */
+    int is_low;         /* whether a quotient may be subnormal: see ts_range */
     intptr_t n_categories, n_blocks;
     const struct tempering *k; /* the temperature; of the scratch memory, gone with the next row */
     double max;

@@ -44,7 +44,7 @@ static void R(sum_blocks)(ts_plan *plan) {
 
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
 static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
-                            intptr_t start, const R(scratch) * s, double *max, int *exceeds) {
+                            intptr_t start, const R(scratch) * s, double *max, ts_range *range) {
     R(undivided) before;
     const int may_wait = keep && keep == s->row; /* then nothing is cut, and no maxima are wanted */
     if (may_wait && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
@@ -54,14 +54,14 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
         REAL *const e = keep + start;
         const dd sum = s->past_cache ? R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 1, 1)
                                      : R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 0, 1);
-        *exceeds = R(exceeded)(&seen);
+        *range = R(range_of)(&seen, x, n, &scale);
         return sum;
     }
     if (may_wait)
         R(make_room)(start + n, s);
     if (may_wait || (keep && n == TS_BLOCK)) /* there is room for a whole group */
-        return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, exceeds);
-    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, exceeds);
+        return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, range);
+    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, range);
     if (keep && keep != s->weights)
         memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
     return sum;
@@ -100,13 +100,13 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
             continue;
         R(rest) rest;
         const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
-        int exceeds = 1;
+        ts_range range = TS_EXCEEDED;
         double max;
         for (intptr_t i = 0; d && i < TS_BLOCK; i += LINE) /* what is kept is in the way of what is near */
             fetch_far((uintptr_t)x + (uintptr_t)(4 * TS_BLOCK + i) * sizeof(REAL));
         if (in_reach)
-            sum =
-                R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, wants == R(MAXIMA) ? &max : NULL, &exceeds);
+            sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, wants == R(MAXIMA) ? &max : NULL, &range);
+        const int exceeds = range == TS_EXCEEDED;
         if (exceeds)
             max = R(block_max)(x, length);
         if (exceeds || wants == R(MAXIMA)) {
@@ -120,7 +120,7 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
             if (exceeds && fabs(exponent) < LARGEST_EXPONENT) {
                 in_reach = 1;
                 c = exponent;
-                sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, NULL, &exceeds);
+                sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, NULL, &range);
             } else if (exceeds && in_reach) {
                 return 0;
             } else if (exceeds && exponent > out_of_reach) {
@@ -129,6 +129,7 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
         }
         if (d)
             R(partition_on_the_way)(d, c, x, length, keep && length == TS_BLOCK ? keep + start : s->weights);
+        plan->is_low |= range == TS_LOW;
         if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
             continue;
         plan->blocks.exponent[b] = c;
@@ -143,8 +144,8 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
 
 /* The blocks by the careful exponential, relative to the largest logit of the row, which takes a second reading. */
 static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, const R(scratch) * s) {
-    int exceeds;
     plan->formula = TS_CAREFUL;
+    plan->is_low = 1; /* it may be */
     plan->max = -INFINITY;
     plan->exponent = 0;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
@@ -169,7 +170,7 @@ static void R(plan_careful)(ts_plan *plan, const R(source) * row, REAL *keep, co
             continue;
         R(rest) rest;
         const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
-        dd sum = R(exp_block_kept)(plan, 0, x, length, rest, keep, start, s, NULL, &exceeds);
+        dd sum = R(exp_block_kept)(plan, 0, x, length, rest, keep, start, s, NULL, NULL);
         plan->blocks.exponent[b] = 0;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;
@@ -185,6 +186,7 @@ static void R(plan_again_carefully)(ts_plan *plan, const R(source) * row, const 
 static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R(scratch) * s) {
     plan->kind = TS_ORDINARY; /* one by one, as clearing it whole takes as long as 100 categories */
     plan->formula = TS_FAST;
+    plan->is_low = 0;
     plan->n_categories = n;
     plan->n_blocks = (n + TS_BLOCK - 1) / TS_BLOCK;
     plan->k = k;
@@ -243,13 +245,13 @@ static void R(plan_weights)(ts_plan *plan, const R(source) * row, intptr_t n, RE
     if (plan->kind != TS_ORDINARY)
         return;
     const R(rest) all = {(REAL)-INFINITY, ALL_GROUPS};
-    int exponent, exceeds;
+    int exponent;
     frexp(plan->max, &exponent);
     plan->exponent = (double)exponent;
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t length = block_length(plan, b);
         const REAL *x = R(read)(row, b, length, s->block);
-        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, all, keep, b * TS_BLOCK, s, NULL, &exceeds);
+        const dd sum = R(exp_block_kept)(plan, plan->exponent, x, length, all, keep, b * TS_BLOCK, s, NULL, NULL);
         plan->blocks.exponent[b] = plan->exponent;
         plan->blocks.sum_hi[b] = sum.hi;
         plan->blocks.sum_lo[b] = sum.lo;

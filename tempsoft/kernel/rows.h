@@ -57,7 +57,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     ts_knobs knobs = no_filters(NAN);
-    R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), 0}, 0, 0, 0};
+    R(undivided) waiting = {NULL, NULL, {V(set1)(0), V(set1)(0), V(set1)(0), 0}, 0, 0, 0};
     R(seam) line, *const seam = past_cache ? &line : NULL;
     line.n = 0;
     R(beginning) next;
@@ -69,7 +69,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
         const R(scale) scale = R(scale_of_beginning)(&next);
         REAL *const e = i & 1 ? s->block : s->weights;
         R(seen) seen = R(nothing_seen)();
-        int is_fast = next.is_fast;
+        int is_fast = next.is_fast, is_low = 0;
         dd sum;
         if (i + 1 < rows->n_rows)
             R(begin)(&next, rows, i + 1, type, s);
@@ -83,12 +83,19 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
                 sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, NULL, past_cache, 0);
             }
             is_waiting = 0;
-            is_fast = !R(exceeded)(&seen);
+            if (!R(is_usual)(&seen)) {
+                const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+                const REAL *all = R(load)(&numbers, 0, n, e == s->block ? s->weights : s->block);
+                is_low = R(range_of)(&seen, all, n, &scale) == TS_LOW;
+                is_fast = is_low;
+            }
         }
         out.data = rows->out.data + rows->out_step * i;
         if (is_fast) {
-            waiting = R(undivided_of)(e, out.data, R(factor_of_one_block)(sum), n, past_cache);
-            is_waiting = 1;
+            waiting = R(undivided_of)(e, out.data, R(factor_of_one_block)(sum, is_low), n, past_cache);
+            is_waiting = !waiting.factor.is_low;
+            if (!is_waiting)
+                R(divide_all)(&waiting, type, seam);
             continue;
         }
         if (is_waiting)
@@ -161,7 +168,7 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
         if (is_fast[i]) {
             const char *x = rows->logits.data + rows->logits_step * (first + i);
             sum = R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &scale, &seen, s->weights, NULL, 0, 0);
-            is_fast[i] = !R(exceeded)(&seen);
+            is_fast[i] = R(is_usual)(&seen) || R(is_largest_in_reach)(&seen, &scale);
         }
         plans->max[i] = V(largest)(seen.x);
         plans->sum_hi[i] = sum.hi;

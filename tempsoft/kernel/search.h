@@ -32,9 +32,8 @@ typedef struct {
 /* The sum of the exponentials of some numbers. */
 static double R(mass_of)(const ts_plan *plan, const REAL *x, intptr_t n, const R(scratch) * s) {
     double mass = 0;
-    int exceeds;
     for (intptr_t i = 0; i < n; i += TS_BLOCK)
-        mass += R(exp_all)(plan, plan->exponent, x + i, n - i < TS_BLOCK ? n - i : TS_BLOCK, s->weights, &exceeds).hi;
+        mass += R(exp_all)(plan, plan->exponent, x + i, n - i < TS_BLOCK ? n - i : TS_BLOCK, s->weights, NULL).hi;
     return mass;
 }
 
@@ -57,10 +56,8 @@ static R(parts)
             continue;
         const REAL *x = R(read)(q->row, b, n, s->block);
         const uint32_t groups = R(groups_from)(x, n, d.lower);
-        int exceeds;
         if (e && groups)
-            R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, NULL,
-                         &exceeds);
+            R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, NULL, NULL);
         R(partition_block)(&d, x, n, groups, e);
     }
     if (!q->plan)
@@ -101,9 +98,8 @@ static void R(sort_descending)(REAL *x, intptr_t n) {
 
 /* The exponentials of some numbers, or ones, in s->weights. */
 static void R(weigh)(const R(search) * q, const REAL *x, intptr_t n, const R(scratch) * s) {
-    int exceeds;
     if (q->plan)
-        R(exp_all)(q->plan, q->plan->exponent, x, n, s->weights, &exceeds);
+        R(exp_all)(q->plan, q->plan->exponent, x, n, s->weights, NULL);
     for (intptr_t i = 0; !q->plan && i < n; i++)
         s->weights[i] = 1;
 }

@@ -197,11 +197,11 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
     REAL hi[TILE], lo[TILE];
-    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
+    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, hi, lo);
     for (int v = 0; v < TILE; v += LANES) {
-        const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+        const R(factor) f = R(low_factor)(V(load)(hi + v), V(load)(lo + v));
         for (intptr_t i = 0; i < t.n; i++)
-            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
+            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 1));
     }
     R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
     return TILE;
@@ -209,13 +209,14 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
 
 /* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
 static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    int is_low;
     if (rows->are_weights)
         return 0;
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
     if (rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
         return 0;
-    if (!R(remember)(!isnan(R(adjacent_exp)(&f, k, PLAIN, 1, NULL, 0)), s))
+    if (!R(remember)(!isnan(R(adjacent_exp)(&f, k, PLAIN, 1, NULL, 0, &is_low)), s))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
         for (int c = 0; c < TILE; c += LANES)
@@ -239,12 +240,12 @@ static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
         REAL hi[TILE], lo[TILE];
         if (!R(short_plans)(&t, rows, first, s))
             return 0;
-        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, hi, lo);
+        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, hi, lo);
         for (int v = 0; v < TILE; v += LANES) {
-            const R(factor) f = {V(load)(hi + v), V(load)(lo + v), 0};
+            const R(factor) f = R(low_factor)(V(load)(hi + v), V(load)(lo + v));
             for (intptr_t i = 0; i < t.n; i++) {
                 REAL *e = t.e + i * TILE + v;
-                V(store)(e, R(if_drawable)(V(load)(e), &f, 0));
+                V(store)(e, R(if_drawable)(V(load)(e), &f));
             }
         }
     }

@@ -38,7 +38,8 @@ typedef struct {
     intptr_t first, n_padded; /* the first row; numbers from row to row of */
     REAL *e;
     REAL round_less_c[16], lowest[16]; /* what their exponentials are made with, */
-    REAL hi[16], lo[16];               /* and their factors */
+    REAL hi[16], lo[16];               /* and their factors, */
+    int is_low;                        /* for quotients that may be subnormal */
 } R(sixteen);
 
 /* c of sixteen rows; 0 if they are declined. */
@@ -58,6 +59,20 @@ TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type
     return 1;
 }
 
+/* Whether the exponentials of all sixteen have a meaning: a look at the numbers. */
+static int R(are_in_reach)(const R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
+    REAL buffer[TS_SIXTEEN];
+    R(scale) scale = R(scale_of)(k, 0, 0);
+    for (int i = 0; i < 16; i++) {
+        const ts_vector numbers = {rows->logits.data + (t->first + i) * rows->logits_step, R(size_of)(type), type};
+        const REAL *x = R(load)(&numbers, 0, rows->n_categories, buffer);
+        scale.round_less_c = V(set1)(t->round_less_c[i]);
+        if (R(exceeds)(R(block_max)(x, rows->n_categories), &scale))
+            return 0;
+    }
+    return 1;
+}
+
 /* Their exponentials and factors; 0 if they are declined. */
 TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
     R(scale) scale = R(scale_of)(k, 0, 0);
@@ -72,8 +87,8 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
     }
     double sum_hi[16], sum_lo[16];
     R(put_sums_of_rows)(sums, sum_hi, sum_lo);
-    R(inverses)(sum_hi, sum_lo, 16, t->hi, t->lo);
-    return !R(exceeded)(&seen);
+    t->is_low = !R(inverses)(sum_hi, sum_lo, 16, LEAST_LO, t->hi, t->lo) || !R(is_usual)(&seen);
+    return R(is_usual)(&seen) || R(are_in_reach)(t, rows, type, k);
 }
 
 /* softmax of 16 rows from `first` on; 0 if they are declined. */
@@ -87,7 +102,8 @@ TS_INLINE int R(softmax_sixteen_as)(const ts_rows *rows, intptr_t first, ts_type
     if (!R(begin_sixteen)(&t, rows, type, &k) || !R(make_sixteen)(&t, rows, type, &k))
         return 0;
     for (int i = 0; i < 16; i++) {
-        const R(factor) factor = {V(set1)(t.hi[i]), V(set1)(t.lo[i]), 0};
+        const VR hi = V(set1)(t.hi[i]), lo = V(set1)(t.lo[i]);
+        const R(factor) factor = t.is_low ? R(low_factor)(hi, lo) : R(plain_factor)(hi, lo);
         char *const to = rows->out.data + (first + i) * rows->out_step;
         const R(undivided) row = R(undivided_of)(t.e + i * t.n_padded, to, factor, n, 0);
         R(divide_some)(&row, 0, n, type);

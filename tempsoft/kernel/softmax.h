@@ -1,23 +1,31 @@
 /* Probabilities from a plan: each exponential over the sum. For REAL, by inclusion. */
 
-/* out = hi, lo and the step down, which is 1 where none is needed; 0 where nothing is left of the block. */
-static inline void R(split_factor)(const ts_plan *plan, intptr_t b, REAL out[3]) {
+/* hi, lo and `least` of a factor; 0 and 0 where nothing is left of the block. */
+static inline void R(split_factor)(const ts_plan *plan, intptr_t b, int is_low, REAL out[3]) {
     out[0] = out[1] = 0;
-    out[2] = 1;
+    out[2] = SMALLEST_NORMAL;
     if (!R(counts)(plan, b))
         return;
     const dd inverse = R(inverse_of)((dd){plan->sum_hi, plan->sum_lo});
-    const int depth = R(depth)(plan, b), two_steps = depth > DEEP, rest = two_steps ? depth - STEP : depth;
-    const double hi = down_by(inverse.hi, rest);
-    out[0] = (REAL)hi;
-    out[1] = (REAL)((hi - out[0]) + down_by(inverse.lo, rest));
-    out[2] = two_steps ? STEP_DOWN : 1;
+    const int depth = R(depth)(plan, b);
+    int down = 0;
+    for (int again = 0; again < 2; again++) {
+        const double hi = down_by(inverse.hi, depth - down);
+        out[0] = (REAL)hi;
+        out[1] = (REAL)((hi - out[0]) + down_by(inverse.lo, depth - down));
+        if (down || (!is_low && R(is_plain_lo)(out[1])))
+            return;
+        int power;
+        frexp(plan->sum_hi, &power);
+        down = DOWN + depth + power - BIAS < MOST_DOWN ? DOWN + depth + power - BIAS : MOST_DOWN;
+        out[2] = (REAL)ldexp(SMALLEST_NORMAL, down);
+    }
 }
 
-static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b) {
+static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b, int is_low) {
     REAL f[3];
-    R(split_factor)(plan, b, f);
-    return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
+    R(split_factor)(plan, b, is_low, f);
+    return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), V(set1)(f[2]), f[2] != SMALLEST_NORMAL};
 }
 
 /* The exponentials of a block that were not kept, made again with the same bits. */
@@ -25,8 +33,7 @@ static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b
     const intptr_t length = block_length(plan, b);
     R(rest) rest;
     const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
-    int exceeds;
-    R(exp_block)(plan, plan->blocks.exponent[b], x, length, rest, s->weights, NULL, &exceeds);
+    R(exp_block)(plan, plan->blocks.exponent[b], x, length, rest, s->weights, NULL, NULL);
     return s->weights;
 }
 
@@ -44,10 +51,11 @@ static inline int R(softmax_one_block)(const R(source) * row, intptr_t n, double
     const double c = R(first_exponent)(x, n, plan.k);
     if (!(fabs(c) < LARGEST_EXPONENT))
         return 0;
-    int exceeds;
-    const R(factor) factor = R(factor_of_one_block)(R(exp_all)(&plan, c, x, n, s->weights, &exceeds));
-    if (exceeds)
+    ts_range range;
+    const dd sum = R(exp_all)(&plan, c, x, n, s->weights, &range);
+    if (range == TS_EXCEEDED)
         return 0;
+    const R(factor) factor = R(factor_of_one_block)(sum, range == TS_LOW);
     REAL *to = R(place)(out, 0, s->weights);
     R(scale_block)(s->weights, n, factor, to);
     R(store)(out, 0, n, to);
@@ -79,7 +87,7 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     }
     if (has_row && s->waiting) {
         for (intptr_t b = 0; b < plan.n_blocks; b++)
-            R(split_factor)(&plan, b, s->waiting->factors + 3 * b);
+            R(split_factor)(&plan, b, plan.is_low, s->waiting->factors + 3 * b);
         R(begin_waiting)((REAL *)out->data, n, s);
         return;
     }
@@ -90,7 +98,7 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
             continue;
         }
         const REAL *e = keep ? keep + start : R(exp_again)(&plan, row, b, s);
-        const R(factor) factor = R(factor_of)(&plan, b);
+        const R(factor) factor = R(factor_of)(&plan, b, plan.is_low);
         REAL *to = R(place)(out, start, s->weights);
         if (past_cache)
             R(scale_past_cache)(e, length, &factor, to);

@@ -28,7 +28,7 @@ static int R(set_tile)(R(tile) * t, const ts_rows *rows, intptr_t first, intptr_
     t->sum_lo = t->sum_hi + n_numbers;
     t->factor_hi = (REAL *)(t->sum_lo + n_numbers);
     t->factor_lo = t->factor_hi + n_numbers;
-    t->factor_down = t->factor_lo + n_numbers;
+    t->factor_least = t->factor_lo + n_numbers;
     t->x = x.data;
     t->x_stride = x.stride;
     t->out = out.data;

@@ -195,6 +195,15 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(p), shifted));
 }
 
+static inline vf vf_down(vf x, vf least) {
+    const __m256 sum = _mm256_add_ps(x, _mm256_max_ps(x, least));
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(sum), _mm256_castps_si256(least)));
+}
+static inline vd vd_down(vd x, vd least) {
+    const __m256d sum = _mm256_add_pd(x, _mm256_max_pd(x, least));
+    return _mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(sum), _mm256_castpd_si256(least)));
+}
+
 static inline double vd_lane_0(vd x) { return _mm256_cvtsd_f64(x); }
 static inline vd vd_power(vd x) {
     const __m256i from_half_root = _mm256_set1_epi64x((1023LL << 52) - HALF_ROOT_BITS);

@@ -195,6 +195,15 @@ static inline vd vd_times_two_to(vd p, vd k) {
     return _mm512_castsi512_pd(_mm512_add_epi64(_mm512_castpd_si512(p), shifted));
 }
 
+static inline vf vf_down(vf x, vf least) {
+    const __m512 sum = _mm512_add_ps(x, _mm512_max_ps(x, least));
+    return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(sum), _mm512_castps_si512(least)));
+}
+static inline vd vd_down(vd x, vd least) {
+    const __m512d sum = _mm512_add_pd(x, _mm512_max_pd(x, least));
+    return _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_castpd_si512(sum), _mm512_castpd_si512(least)));
+}
+
 static inline double vd_lane_0(vd x) { return _mm512_cvtsd_f64(x); }
 static inline vd vd_power(vd x) {
     const __m512i from_half_root = _mm512_set1_epi64((1023LL << 52) - HALF_ROOT_BITS);

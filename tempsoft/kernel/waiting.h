@@ -2,19 +2,19 @@
  * next row take their place. For REAL, by inclusion. Leaves to row.h when a block is made.
  */
 
-TS_INLINE void R(scale_block_by)(const REAL *e, intptr_t n, const R(factor) * f, int two_steps, REAL *out) {
+TS_INLINE void R(scale_block_by)(const REAL *e, intptr_t n, const R(factor) * f, int is_low, REAL *out) {
     intptr_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         for (int k = 0; k < 4; k++)
-            V(store)(out + i + k * LANES, R(probability)(V(load)(e + i + k * LANES), f, two_steps));
+            V(store)(out + i + k * LANES, R(probability)(V(load)(e + i + k * LANES), f, is_low));
     for (; i < n; i += LANES) {
         VR last = V(load_up_to)(e + i, n - i, V(set1)(0));
-        V(store_up_to)(out + i, n - i, R(probability)(last, f, two_steps));
+        V(store_up_to)(out + i, n - i, R(probability)(last, f, is_low));
     }
 }
 
 static void R(scale_block)(const REAL *e, intptr_t n, R(factor) f, REAL *out) {
-    if (f.two_steps)
+    if (f.is_low)
         R(scale_block_by)(e, n, &f, 1, out);
     else
         R(scale_block_by)(e, n, &f, 0, out);
@@ -26,7 +26,7 @@ static void R(scale_past_cache)(const REAL *e, intptr_t n, const R(factor) * f, 
     const intptr_t tail = head + (n - head) / LINE * LINE;
     R(scale_block)(e, head, *f, out);
     for (intptr_t i = head; i < tail; i += LANES)
-        V(stream)(out + i, R(probability)(V(load)(e + i), f, f->two_steps));
+        V(stream)(out + i, R(probability)(V(load)(e + i), f, f->is_low));
     R(scale_block)(e + tail, n - tail, *f, out + tail);
 }
 
@@ -36,7 +36,7 @@ static void R(divide_waiting_some)(intptr_t start, intptr_t end, REAL *to, int p
     for (intptr_t at = start; at < end;) {
         const intptr_t b = at / TS_BLOCK, stop = (b + 1) * TS_BLOCK < end ? (b + 1) * TS_BLOCK : end;
         const REAL *f = s->waiting->factors + 3 * b;
-        const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), f[2] != 1};
+        const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), V(set1)(f[2]), f[2] != SMALLEST_NORMAL};
         if (f[0] == 0) /* its exponentials may never have been made */
             R(fill)(&out, at - start, stop - start, 0, s->block);
         else if (past_cache)
@@ -108,10 +108,15 @@ static int R(next_waiting)(intptr_t start, intptr_t end, const R(scratch) * s, R
     const intptr_t most = end - start < row->tail - row->next ? end - start : row->tail - row->next;
     const intptr_t first = row->next, n = most / TS_GROUP * TS_GROUP;
     const REAL *factor = row->factors + 3 * (first / TS_BLOCK), *last = row->factors + 3 * ((first + n - 1) / TS_BLOCK);
-    if (n == 0 || factor[0] == 0 || factor[2] != 1 || (last != factor && memcmp(factor, last, 3 * sizeof(REAL)) != 0))
+    if (n == 0 || factor[0] == 0 || factor[2] != SMALLEST_NORMAL ||
+        (last != factor && memcmp(factor, last, 3 * sizeof(REAL)) != 0))
         return 0;
-    *next = (R(undivided)){
-        s->row + first, row->to + first * (intptr_t)sizeof(REAL), {V(set1)(factor[0]), V(set1)(factor[1]), 0}, 0, n, n};
+    *next = (R(undivided)){s->row + first,
+                           row->to + first * (intptr_t)sizeof(REAL),
+                           {V(set1)(factor[0]), V(set1)(factor[1]), V(set1)(factor[2]), 0},
+                           0,
+                           n,
+                           n};
     row->next = first + n;
     if (row->next < end)
         R(make_room)(end, s);

@@ -17,7 +17,7 @@ typedef struct {
     intptr_t n, next;    /* categories, 0 if no row waits; the first that was not divided */
     intptr_t head, tail; /* categories before the first line of the cache; the first after the last line */
     R(seam) seam;
-    REAL *factors; /* of each block: hi, lo and the step down */
+    REAL *factors; /* of each block: hi, lo and `least` */
 } R(waiting);
 
 _Static_assert(sizeof(R(waiting)) <= TS_WAITING_DOUBLES * sizeof(double), "see ts_row_doubles");
