@@ -9,9 +9,10 @@ import contextlib
 
 import numpy as np
 import pytest
+from ways import one_by_one, past_the_cache
 
 import tempsoft
-from tempsoft import _kernels, calls
+from tempsoft import calls
 
 DTYPES = ["float16", "float32", "float64"]
 ODD = {3: np.nan, 40: np.inf, 41: -np.inf, 77: 3e4, 78: -3e4, 130: 200.0}
@@ -26,30 +27,6 @@ def rows(number, n, dtype):
     x[number // 2, : n // 2] = -np.inf
     x[number // 2 - 1] = 0.0
     return x.astype(dtype)
-
-
-def one_by_one(function, x, **options):
-    return np.stack([function(row, **options) for row in x])
-
-
-@contextlib.contextmanager
-def past_the_cache():
-    """Within, all results go past the cache. A call with nothing but plain numbers beside contiguous
-    logits takes a path that never does so; of those, an np.float64 is none.
-    """
-    were_past = []
-    call = _kernels.call
-
-    def noting(gufunc, operands, out, signature, past_cache=False):
-        were_past.append(past_cache)
-        return call(gufunc, operands, out, signature, past_cache)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calls, "PAST_CACHE", 0)
-        patch.setattr(_kernels, "call", noting)
-        yield
-    assert were_past
-    assert all(were_past)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

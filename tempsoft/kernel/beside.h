@@ -21,7 +21,7 @@ static inline dd R(inverse_of)(dd sum) {
 }
 
 /* Whether nothing is subnormal in quotients of usual exponentials by a sum of which the factor has this lower part. */
-static inline int R(is_plain_lo)(REAL lo) { return lo >= LEAST_LO || lo <= -LEAST_LO; }
+static inline int R(is_plain_lo)(REAL lo) { return fabs((double)lo) >= (double)LEAST_LO; }
 
 static inline R(factor) R(plain_factor)(VR hi, VR lo) { return (R(factor)){hi, lo, V(set1)(SMALLEST_NORMAL), 0}; }
 

@@ -50,6 +50,17 @@ static inline R(scale) R(scale_of_beginning)(const R(beginning) * b) {
     return (R(scale)){V(set1)(b->a.hi), V(set1)(b->a.lo), V(set1)(b->round_less_c), V(set1)(b->lowest), 0, b->k};
 }
 
+/* A row of these exponentials, of which quotients may be subnormal, divided by their sum; 0 if they have no meaning. */
+TS_APART int R(softmax_low_row)(const char *x, intptr_t n, ts_type type, R(scale) scale, R(seen) seen, const REAL *e,
+                                dd sum, char *to, int past_cache, R(seam) * seam, REAL *buffer) {
+    const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+    if (R(range_of)(&seen, R(load)(&numbers, 0, n, buffer), n, &scale) == TS_EXCEEDED)
+        return 0;
+    const R(undivided) row = R(undivided_of)(e, to, R(factor_of_one_block)(sum, 1), n, past_cache);
+    R(divide_all)(&row, type, seam);
+    return 1;
+}
+
 TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
     const intptr_t n = rows->n_categories;
     if (first == rows->n_rows)
@@ -69,11 +80,12 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
         const R(scale) scale = R(scale_of_beginning)(&next);
         REAL *const e = i & 1 ? s->block : s->weights;
         R(seen) seen = R(nothing_seen)();
-        int is_fast = next.is_fast, is_low = 0;
-        dd sum;
+        out.data = rows->out.data + rows->out_step * i;
+        const int is_fast = next.is_fast;
         if (i + 1 < rows->n_rows)
             R(begin)(&next, rows, i + 1, type, s);
         if (is_fast) {
+            dd sum;
             if (is_waiting) {
                 if (past_cache)
                     R(divide_head)(&waiting, seam);
@@ -82,25 +94,20 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
             } else {
                 sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, NULL, past_cache, 0);
             }
-            is_waiting = 0;
-            if (!R(is_usual)(&seen)) {
-                const ts_vector numbers = {(char *)x, R(size_of)(type), type};
-                const REAL *all = R(load)(&numbers, 0, n, e == s->block ? s->weights : s->block);
-                is_low = R(range_of)(&seen, all, n, &scale) == TS_LOW;
-                is_fast = is_low;
+            const R(split) f = R(split_of)(R(inverse_of)(sum));
+            is_waiting = R(is_usual)(&seen) && R(is_plain_lo)(f.lo);
+            if (is_waiting) {
+                const R(factor) factor = R(plain_factor)(V(set1)(f.hi), V(set1)(f.lo));
+                waiting = R(undivided_of)(e, out.data, factor, n, past_cache);
+                continue;
             }
-        }
-        out.data = rows->out.data + rows->out_step * i;
-        if (is_fast) {
-            waiting = R(undivided_of)(e, out.data, R(factor_of_one_block)(sum, is_low), n, past_cache);
-            is_waiting = !waiting.factor.is_low;
-            if (!is_waiting)
-                R(divide_all)(&waiting, type, seam);
-            continue;
-        }
-        if (is_waiting)
+            REAL *const buffer = e == s->block ? s->weights : s->block;
+            if (R(softmax_low_row)(x, n, type, scale, seen, e, sum, out.data, past_cache, seam, buffer))
+                continue;
+        } else if (is_waiting) {
             R(divide_all)(&waiting, type, seam);
-        is_waiting = 0;
+            is_waiting = 0;
+        }
         row.numbers.data = (char *)x;
         knobs.temperature = temperature_of(rows, i);
         R(softmax_row)(&row, n, &knobs, &out, s);

@@ -1,0 +1,34 @@
+"""Ways of working, to compare with one another: each row by itself, and results that go past the cache."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from tempsoft import _kernels, calls
+
+
+def one_by_one(function, x, **options):
+    return np.stack([function(row, **options) for row in x])
+
+
+@contextlib.contextmanager
+def past_the_cache():
+    """Within, all results go past the cache. A call with nothing but plain numbers beside contiguous
+    logits takes a path that never does so; of those, an np.float64 is none.
+    """
+    were_past = []
+    call = _kernels.call
+
+    def noting(gufunc, operands, out, signature, past_cache=False):
+        were_past.append(past_cache)
+        return call(gufunc, operands, out, signature, past_cache)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calls, "PAST_CACHE", 0)
+        patch.setattr(_kernels, "call", noting)
+        yield
+    assert were_past
+    assert all(were_past)
