@@ -2,7 +2,7 @@
  * they lie, in whole vectors; for the sums of the shortest there is a row in each lane. For REAL, by inclusion.
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
- * stand for 0: one c for all rows does if the largest logit of each is up to HEADROOM bits above it, few enough for its
+ * stand for 0: one c for all rows does if the largest logit of each is up to REACH bits above it, few enough for its
  * factor to be a normal number. The largest of all says which c to try, and the sums say whether it did for the row
  * whose largest is the least. Where it did not, or there is NaN or infinity, nothing was written, and the rows are
  * taken as in short.h or sixteen.h.
@@ -34,8 +34,8 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
             min[j] = V(min)(x, min[j]);
         }
     const double highest = R(exponent_of)((double)V(largest)(V(max)(max[0], max[1])), k);
-    const double c = highest - (HEADROOM - 1);
-    if (!(fabs(highest) < LARGEST_EXPONENT - HEADROOM + UNDERFLOW)) /* so that this holds for c of every row */
+    const double c = highest - REACH;
+    if (!(fabs(highest) < LARGEST_EXPONENT - REACH + UNDERFLOW)) /* so that this holds for c of every row */
         return NAN;
     const double below = are_all ? c + UNDERFLOW / 2 : highest - LOW_BELOW;
     const VR least = V(set1)((REAL)(below * LOG_2_HI * k->temperature));
@@ -182,7 +182,9 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     if (!R(remember)(!isnan(c), s))
         return 0;
     R(set_row_of)(f.n, s);
-    is_low |= !R(inverses)(sum_hi, sum_lo, (int)f.n_rows, SMALLEST_NORMAL, hi, lo);
+    is_low |= !R(inverses)(sum_hi, sum_lo, (int)f.n_rows, 0, SMALLEST_NORMAL, hi, lo);
+    if (is_low)
+        R(inverses)(sum_hi, sum_lo, (int)f.n_rows, LEAST_DOWN, 0, hi, lo);
     if (!past_cache) {
         R(adjacent_divide)(&f, hi, lo, is_low, to, type, 0, s->row_of);
     } else if (R(before_line)((REAL *)to) == 0) {

@@ -9,6 +9,10 @@ typedef struct {
     int is_low;
 } R(factor);
 
+/* Beside a number, as part of it: no product with it is rounded otherwise for that. Sums of next to nothing beside 1 have
+ * such inverses, and their quotients would be subnormal for nothing. */
+#define NEGLIGIBLE 0x1p-200
+
 /* 1 / sum. For float32 the quotient is of floats, which takes half the time or less, and what it misses comes from one
  * FMA; together they are good to 2^-46. */
 static inline dd R(inverse_of)(dd sum) {
@@ -16,26 +20,32 @@ static inline dd R(inverse_of)(dd sum) {
     const double hi = (double)(1.0f / (float)sum.hi);
     return (dd){hi, fma(-hi, sum.hi, 1.0) * hi};
 #else
-    return dd_inverse(sum);
+    const dd inverse = dd_inverse(sum);
+    return (dd){inverse.hi, fabs(inverse.lo) < NEGLIGIBLE * inverse.hi ? 0 : inverse.lo};
 #endif
 }
 
-/* Whether nothing is subnormal in quotients of usual exponentials by a sum of which the factor has this lower part. */
-static inline int R(is_plain_lo)(REAL lo) { return fabs((double)lo) >= (double)LEAST_LO; }
+/* Whether nothing is subnormal in quotients of usual exponentials by a factor of these parts. */
+static inline int R(is_plain_factor)(REAL hi, REAL lo) {
+    return fabs((double)lo) >= (double)LEAST_LO || (lo == 0 && hi >= LEAST_LO);
+}
 
 static inline R(factor) R(plain_factor)(VR hi, VR lo) { return (R(factor)){hi, lo, V(set1)(SMALLEST_NORMAL), 0}; }
 
-/* What that is where quotients may be subnormal, of rows of one block. */
+/* Of a row of one block where quotients may be subnormal: hi and lo are 2^LEAST_DOWN times 1 / sum. */
 static inline R(factor) R(low_factor)(VR hi, VR lo) {
-    const VR up = V(set1)((REAL)two_to(DOWN_OF_ONE_BLOCK));
-    return (R(factor)){V(mul)(hi, up), V(mul)(lo, up), V(set1)(LEAST_OF_ONE_BLOCK), 1};
+    return (R(factor)){hi, lo, V(set1)((REAL)(SMALLEST_NORMAL * two_to(LEAST_DOWN))), 1};
 }
 
 /* Of a row of one block, from its sum. */
 static inline R(factor) R(factor_of_one_block)(dd sum, int is_low) {
-    const R(split) f = R(split_of)(R(inverse_of)(sum));
-    const VR hi = V(set1)(f.hi), lo = V(set1)(f.lo);
-    return is_low || !R(is_plain_lo)(f.lo) ? R(low_factor)(hi, lo) : R(plain_factor)(hi, lo);
+    const dd inverse = R(inverse_of)(sum);
+    const R(split) f = R(split_of)(inverse);
+    if (!is_low && R(is_plain_factor)(f.hi, f.lo))
+        return R(plain_factor)(V(set1)(f.hi), V(set1)(f.lo));
+    const double up = two_to(LEAST_DOWN);
+    const R(split) more = R(split_of)((dd){inverse.hi * up, inverse.lo * up});
+    return R(low_factor)(V(set1)(more.hi), V(set1)(more.lo));
 }
 
 TS_INLINE VR R(probability)(VR e, const R(factor) * f, int is_low) {

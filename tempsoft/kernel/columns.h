@@ -137,14 +137,12 @@ static ts_plan R(plan_column)(const R(tile) * t, int c, R(scratch) * s) {
 
 /* What plan_column and split_factor come to, for all columns of one block at once. */
 static void R(factors_of_one_block)(R(tile) * t, int is_low) {
-    t->is_low = !R(inverses)(t->sum_hi, t->sum_lo, TILE, LEAST_LO, t->factor_hi, t->factor_lo) || is_low;
-    for (int v = 0; v < TILE; v += LANES) {
-        const VR hi = V(load)(t->factor_hi + v), lo = V(load)(t->factor_lo + v);
-        const R(factor) f = t->is_low ? R(low_factor)(hi, lo) : R(plain_factor)(hi, lo);
-        V(store)(t->factor_hi + v, f.hi);
-        V(store)(t->factor_lo + v, f.lo);
-        V(store)(t->factor_least + v, f.least);
-    }
+    t->is_low = !R(inverses)(t->sum_hi, t->sum_lo, TILE, 0, LEAST_LO, t->factor_hi, t->factor_lo) || is_low;
+    if (t->is_low)
+        R(inverses)(t->sum_hi, t->sum_lo, TILE, LEAST_DOWN, 0, t->factor_hi, t->factor_lo);
+    const VR zero = V(set1)(0);
+    for (int v = 0; v < TILE; v += LANES)
+        V(store)(t->factor_least + v, t->is_low ? R(low_factor)(zero, zero).least : V(set1)(SMALLEST_NORMAL));
 }
 
 /* The factor of each block and column; `is_low` if quotients may be subnormal even where no sum says so. */

@@ -31,8 +31,9 @@ TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const doub
     scale->lowest = R(narrow)(parts[1]);
 }
 
-/* 1 / sum of n rows, as hi + lo: inverse_of for many. Whether no lo is nearer to 0 than that. */
-static int R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL least_lo, REAL *hi, REAL *lo) {
+/* 2^up / sum of n rows, as hi + lo: inverse_of for many. Whether no lo is nearer to 0 than that. */
+static int R(inverses)(const double *sum_hi, const double *sum_lo, int n, int up, REAL least_lo, REAL *hi, REAL *lo) {
+    const vd more = vd_set1(two_to(up));
     v_mask is_near = V(not_le)(V(set1)(0), V(set1)(0));
     for (int c = 0; c < n; c += LANES) {
 #if TS_REAL == 32
@@ -43,15 +44,17 @@ static int R(inverses)(const double *sum_hi, const double *sum_lo, int n, REAL l
         const vf inverse = vf_div(vf_set1(1), vf_from_vd(parts));
         for (int i = 0; i < WIDTHS; i++) {
             const vd wide = vf_part_to_vd(inverse, i), error = vd_fms(wide, parts[i], vd_set1(1));
-            parts[i] = vd_mul(vd_sub(vd_set1(0), error), wide);
+            parts[i] = vd_mul(vd_mul(vd_sub(vd_set1(0), error), wide), more);
         }
         const VR low = R(narrow)(parts);
-        V(store)(hi + c, inverse);
+        V(store)(hi + c, vf_mul(inverse, vf_set1((float)two_to(up))));
 #else
         const vd sum = vd_load(sum_hi + c), inverse = vd_div(vd_set1(1), sum), error = vd_fms(inverse, sum, vd_set1(1));
         const vd rest = vd_mul(inverse, vd_load(sum_lo + c));
-        const vd low = vd_mul(vd_sub(vd_sub(vd_set1(0), error), rest), inverse);
-        V(store)(hi + c, inverse);
+        const vd all = vd_mul(vd_sub(vd_sub(vd_set1(0), error), rest), inverse),
+                 size = vd_max(all, vd_sub(vd_set1(0), all));
+        const vd low = vd_mul(vd_keep_ge(size, vd_mul(inverse, vd_set1(NEGLIGIBLE)), all), more);
+        V(store)(hi + c, vd_mul(inverse, more));
 #endif
         V(store)(lo + c, low);
         is_near = v_mask_or(is_near, V(not_le)(V(set1)(least_lo), V(max)(low, V(sub)(V(set1)(0), low))));

@@ -215,8 +215,15 @@ static void R(log_softmax_row)(const R(source) * row, intptr_t n, const ts_knobs
     R(log_scale) scale = R(log_scale_of)(&plan);
     if (scale.fast && !row->is_cut && R(is_plain)(&row->numbers) && R(is_plain)(out)) {
         R(seam) line = {.n = 0};
-        R(log_softmax_of)(row->numbers.data, n, PLAIN, &scale, out->data, s->past_cache ? &line : NULL);
-        R(write_seam)(&line);
+        if (s->past_cache || n <= TS_LONGEST) {
+            R(log_softmax_of)(row->numbers.data, n, PLAIN, &scale, out->data, s->past_cache ? &line : NULL);
+            R(write_seam)(&line);
+            return;
+        }
+        for (intptr_t b = plan.n_blocks - 1; b >= 0; b--) { /* the last is the nearest in cache */
+            const intptr_t at = b * TS_BLOCK * (intptr_t)sizeof(REAL);
+            R(log_softmax_of)(row->numbers.data + at, block_length(&plan, b), PLAIN, &scale, out->data + at, NULL);
+        }
         return;
     }
     for (intptr_t b = 0; b < plan.n_blocks; b++) {

@@ -23,6 +23,7 @@ typedef struct {
     R(tile) tiles[WIDEST / TILE];
     VR round_less_c[WIDEST / LANES], lowest[WIDEST / LANES];
     intptr_t n_divided; /* categories */
+    int is_low;         /* whether quotients may be subnormal */
 } R(strip);
 
 /* A strip on its way to the results: of a block, as other blocks have other factors. */
@@ -179,7 +180,15 @@ TS_INLINE int R(strip_block)(R(strip) * t, intptr_t step, intptr_t b, R(strip_wa
     }
     if (R(is_usual)(&seen))
         return 1;
-    return way != R(EXPONENTIALS_KEPT) && !R(has_seen_nan)(&seen) && R(are_largest_in_reach)(t, step, max, scale);
+    t->is_low = 1; /* if nothing exceeds: if the largest do not */
+    for (intptr_t i = start; i < end && way == R(EXPONENTIALS_KEPT); i++) {
+        if (t->width < step) /* there is no more to be read */
+            return 0;
+        const char *x = rows->logits.data + t->first * rows->logits_step + i * rows->logits.stride;
+        for (int v = 0; v * LANES < step; v++)
+            max[v] = V(max)(V(load)((const REAL *)x + v * LANES), max[v]);
+    }
+    return !R(has_seen_nan)(&seen) && R(are_largest_in_reach)(t, step, max, scale);
 }
 
 /* The sums of a strip from column i on; 0 if it is declined. Another's numbers may be in the same memory, and its tiles
@@ -192,6 +201,7 @@ TS_INLINE int R(sum_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, i
     t->step = step;
     t->s = s;
     t->numbers = (char *)s->strip;
+    t->is_low = 0;
     for (int at = 0; at * TILE < step; at++) {
         const intptr_t first = at * TILE < t->width ? i + at * TILE : i, rest = i + t->width - first;
         const ts_vector x = {t->numbers + at * TS_TILE_BYTES, step * (intptr_t)sizeof(REAL), PLAIN};
@@ -250,7 +260,7 @@ static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * 
             break;
         }
         for (int tile = 0; tile * TILE < t->step; tile++)
-            R(tile_factors)(&t->tiles[tile], 0, s);
+            R(tile_factors)(&t->tiles[tile], t->is_low, s);
         t->n_divided = 0;
         before = t;
         i += t->width;

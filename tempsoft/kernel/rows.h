@@ -95,7 +95,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
                 sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, NULL, past_cache, 0);
             }
             const R(split) f = R(split_of)(R(inverse_of)(sum));
-            is_waiting = R(is_usual)(&seen) && R(is_plain_lo)(f.lo);
+            is_waiting = R(is_usual)(&seen) && R(is_plain_factor)(f.hi, f.lo);
             if (is_waiting) {
                 const R(factor) factor = R(plain_factor)(V(set1)(f.hi), V(set1)(f.lo));
                 waiting = R(undivided_of)(e, out.data, factor, n, past_cache);

@@ -197,7 +197,7 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
     REAL hi[TILE], lo[TILE];
-    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, hi, lo);
+    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, LEAST_DOWN, 0, hi, lo);
     for (int v = 0; v < TILE; v += LANES) {
         const R(factor) f = R(low_factor)(V(load)(hi + v), V(load)(lo + v));
         for (intptr_t i = 0; i < t.n; i++)
@@ -240,7 +240,7 @@ static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
         REAL hi[TILE], lo[TILE];
         if (!R(short_plans)(&t, rows, first, s))
             return 0;
-        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, hi, lo);
+        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, LEAST_DOWN, 0, hi, lo);
         for (int v = 0; v < TILE; v += LANES) {
             const R(factor) f = R(low_factor)(V(load)(hi + v), V(load)(lo + v));
             for (intptr_t i = 0; i < t.n; i++) {

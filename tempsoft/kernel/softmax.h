@@ -13,13 +13,19 @@ static inline void R(split_factor)(const ts_plan *plan, intptr_t b, int is_low, 
         const double hi = down_by(inverse.hi, depth - down);
         out[0] = (REAL)hi;
         out[1] = (REAL)((hi - out[0]) + down_by(inverse.lo, depth - down));
-        if (down || (!is_low && R(is_plain_lo)(out[1])))
+        if (down || (!is_low && R(is_plain_factor)(out[0], out[1])))
             return;
         int power;
         frexp(plan->sum_hi, &power);
-        down = DOWN + depth + power - BIAS < MOST_DOWN ? DOWN + depth + power - BIAS : MOST_DOWN;
+        down = DOWN + depth + power - BIAS;
+        down = down < LEAST_DOWN ? LEAST_DOWN : down < MOST_DOWN ? down : MOST_DOWN;
         out[2] = (REAL)ldexp(SMALLEST_NORMAL, down);
     }
+}
+
+/* Whether block b has the factor of that other block, if there is such a one. */
+static inline int R(is_like)(const ts_plan *plan, intptr_t b, intptr_t other) {
+    return other >= 0 && other < plan->n_blocks && plan->blocks.exponent[b] == plan->blocks.exponent[other];
 }
 
 static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b, int is_low) {
@@ -86,19 +92,26 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         return;
     }
     if (has_row && s->waiting) {
-        for (intptr_t b = 0; b < plan.n_blocks; b++)
-            R(split_factor)(&plan, b, plan.is_low, s->waiting->factors + 3 * b);
+        for (intptr_t b = 0; b < plan.n_blocks; b++) {
+            REAL *const f = s->waiting->factors + 3 * b;
+            if (R(is_like)(&plan, b, b - 1))
+                memcpy(f, f - 3, 3 * sizeof *f);
+            else
+                R(split_factor)(&plan, b, plan.is_low, f);
+        }
         R(begin_waiting)((REAL *)out->data, n, s);
         return;
     }
-    for (intptr_t b = 0; b < plan.n_blocks; b++) {
+    R(factor) factor;
+    for (intptr_t b = plan.n_blocks - 1; b >= 0; b--) { /* the last is the nearest in cache */
         const intptr_t start = b * TS_BLOCK, length = block_length(&plan, b);
+        if (!R(is_like)(&plan, b, b + 1))
+            factor = R(factor_of)(&plan, b, plan.is_low);
         if (!R(counts)(&plan, b)) {
             R(fill)(out, start, start + length, 0, s->weights);
             continue;
         }
         const REAL *e = keep ? keep + start : R(exp_again)(&plan, row, b, s);
-        const R(factor) factor = R(factor_of)(&plan, b, plan.is_low);
         REAL *to = R(place)(out, start, s->weights);
         if (past_cache)
             R(scale_past_cache)(e, length, &factor, to);
