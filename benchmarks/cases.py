@@ -24,6 +24,9 @@ DRAWS = (SAMPLE, SAMPLE_WEIGHTS)
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any, Any], np.ndarray]] = {
     "normal, sd 1": lambda rng, shape, dtype: rng.standard_normal(shape, dtype),
     "normal, sd 3": lambda rng, shape, dtype: rng.standard_normal(shape, dtype) * dtype(3),
+    "normal, sd 3, half of it -inf": lambda rng, shape, dtype: np.where(
+        rng.random(shape, np.float32) < 0.5, dtype(-np.inf), rng.standard_normal(shape, dtype) * dtype(3)
+    ),
     "normal, sd 12": lambda rng, shape, dtype: rng.standard_normal(shape, dtype) * dtype(12),
     "uniform in [0, 1)": lambda rng, shape, dtype: rng.random(shape, dtype),
 }
@@ -205,11 +208,22 @@ CASES: tuple[Case, ...] = (
     replace(_CLASSIFIER, name="classifier_float64", functions=(*MAPS, LOGSUMEXP, SAMPLE), main=(), dtype="float64"),
     replace(_CLASSIFIER, name="classifier_float16", functions=MAPS, main=(), dtype="float16"),
     replace(_CLASSIFIER, name="classifier_bfloat16", functions=MAPS, main=(), dtype="bfloat16"),
+    # classes that may not be chosen, by a mask; and an annealed temperature, at which most probabilities are next to 0
+    replace(_CLASSIFIER, name="masked_classes", functions=MAPS, main=(), distribution="normal, sd 3, half of it -inf"),
+    replace(_CLASSIFIER, name="annealed", functions=(SOFTMAX,), main=(), temperature=0.1),
     # teacher probabilities; requests with their own temperatures in one batch
     Case(name="distillation", shape=(1000, 1000), functions=(SOFTMAX,), temperature=4.0),
     Case(name="own_temperatures", shape=(1000, 1000), functions=(SOFTMAX, SAMPLE), temperature=(0.5, 2.0)),
     # decoding of 64 sequences: nearly greedy; with one filter each; the best alternatives with their log-probabilities
     replace(_DECODING, name="decoding_cold", main=(), temperature=0.25, distribution="normal, sd 12"),
+    # decoding by a grammar: half of the tokens may not come next
+    replace(
+        _DECODING,
+        name="decoding_masked",
+        functions=(SOFTMAX, SAMPLE),
+        main=(),
+        distribution="normal, sd 3, half of it -inf",
+    ),
     replace(_DECODING, name="decoding_top_k", filters=(("top_k", 50),)),
     replace(_DECODING, name="decoding_min_p", main=(), filters=(("min_p", 0.05),)),
     replace(_DECODING, name="decoding_top_p", filters=(("top_p", 0.9),), distribution="normal, sd 12"),

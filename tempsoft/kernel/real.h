@@ -49,8 +49,8 @@
 #define REAL_MAX 0x1.fffffep127f
 #define REAL_SMALLEST 0x1p-149f
 #define MORE_THAN_HALF 0x1.000002p-24f /* of the smallest number, over SMALLEST_NORMAL */
-#define BIAS 46                        /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
-#define SCALE 0x1p46f                  /* 2^BIAS */
+#define BIAS 50                        /* exponentials are kept times 2^BIAS, so that the small ones stay normal */
+#define SCALE 0x1p50f                  /* 2^BIAS */
 #define SCALE_UP (BIAS - 74)           /* ROUND has so much more */
 #define MODERATE_WEIGHT 0x1p-60        /* weights between this and its inverse need no scaling */
 #define ROUND_LEAST 0x1.8p20f
@@ -62,13 +62,13 @@
 #define UNDERFLOW -152             /* 2^this rounds to 0 */
 #define LOWEST (UNDERFLOW - 11.95) /* of n: 1024 are below NOTHING; r is not a tiny one, as of a whole number */
 #define HEADROOM 53                /* the whole part of n, at most: exponentials of a block are below 2^(this + 1) */
-#define NOTHING 0x1p-106           /* a block's sum below this, 2^(BIAS + UNDERFLOW), is of quotients that are 0 */
+#define NOTHING 0x1p-102           /* a block's sum below this, 2^(BIAS + UNDERFLOW), is of quotients that are 0 */
 #define SMALLEST_NORMAL 0x1p-126f
-#define LEAST_LO 0x1p-97f     /* SMALLEST_NORMAL over an exponential of n = -74 - 1/8 */
+#define LEAST_LO 0x1p-101f    /* SMALLEST_NORMAL over an exponential of n = -74 - 1/8 */
 #define DOWN 70               /* quotients that may be subnormal are made times 2^this more than their depth, */
 #define LEAST_DOWN 110        /* but at least 2^this, */
 #define MOST_DOWN 250         /* and at most */
-#define REACH 36              /* HEADROOM of rows of one c: their sums have a factor that is a normal number */
+#define REACH 34              /* HEADROOM of rows of one c: their sums have a factor that is a normal number */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
 #define COLDEST_LOG 0x1p-20   /* smallest temperature for it */
 #else

@@ -27,20 +27,28 @@ typedef struct {
     int is_fast;
     double c;
     REAL round_less_c, lowest;
+    int looks; /* at so many rows more as a whole, as the first group of one did not do */
 } R(beginning);
+
+#define ROWS_TO_LOOK_AT 100 /* after one of which the first group did not do */
 
 TS_INLINE void R(begin_at)(R(beginning) * b, double temperature, R(scratch) * s) {
     b->k = R(tempering_for)(s, temperature);
     b->a = R(split_of)(b->k->log2_e);
     b->is_moderate = R(is_moderate)(b->k);
+    b->looks = 0;
 }
 
 /* `b` is that of the row before. */
 TS_INLINE void R(begin)(R(beginning) * b, const ts_rows *rows, intptr_t i, ts_type type, R(scratch) * s) {
     const char *x = rows->logits.data + rows->logits_step * i;
+    const int looks = b->looks;
     if (rows->temperature_step)
         R(begin_at)(b, temperature_of(rows, i), s);
-    b->c = R(exponent_of)((double)V(largest)(R(first_max)(x, rows->n_categories, type)), b->k);
+    b->looks = looks > 0 ? looks - 1 : 0;
+    const VR max = looks && rows->n_categories >= TS_GROUP ? R(max_of_groups)(x, rows->n_categories / TS_GROUP, type)
+                                                           : R(first_max)(x, rows->n_categories, type);
+    b->c = R(exponent_of)((double)V(largest)(max), b->k);
     b->is_fast = b->is_moderate && fabs(b->c) < LARGEST_EXPONENT;
     b->round_less_c = (REAL)(ROUND - b->c);
     b->lowest = R(lowest_of)(b->k, b->c);
@@ -104,6 +112,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
             REAL *const buffer = e == s->block ? s->weights : s->block;
             if (R(softmax_low_row)(x, n, type, scale, seen, e, sum, out.data, past_cache, seam, buffer))
                 continue;
+            next.looks = ROWS_TO_LOOK_AT;
         } else if (is_waiting) {
             R(divide_all)(&waiting, type, seam);
             is_waiting = 0;
@@ -176,6 +185,8 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
             const char *x = rows->logits.data + rows->logits_step * (first + i);
             sum = R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &scale, &seen, s->weights, NULL, 0, 0);
             is_fast[i] = R(is_usual)(&seen) || R(is_largest_in_reach)(&seen, &scale);
+            if (!is_fast[i])
+                next.looks = ROWS_TO_LOOK_AT;
         }
         plans->max[i] = V(largest)(seen.x);
         plans->sum_hi[i] = sum.hi;

@@ -4,6 +4,20 @@
  * The same bits as a row by itself. Sixteen of which one is not for the fast formula are taken one by one.
  */
 
+/* The largest of some groups of a row, in lanes. */
+TS_INLINE VR R(max_of_groups)(const char *x, intptr_t n_groups, ts_type type) {
+    VR max[TS_GROUP / LANES];
+    for (int v = 0; v < TS_GROUP / LANES; v++)
+        max[v] = R(load_typed)(x, v * LANES, type);
+    for (intptr_t i = TS_GROUP; i < n_groups * TS_GROUP; i += TS_GROUP)
+        for (int v = 0; v < TS_GROUP / LANES; v++)
+            max[v] = V(max)(R(load_typed)(x, i + v * LANES, type), max[v]);
+    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
+        for (int v = 0; v < width; v++)
+            max[v] = V(max)(max[v], max[v + width]);
+    return max[0];
+}
+
 /* The largest numbers of a row's first group, in lanes. */
 TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     VR max[TS_GROUP / LANES];

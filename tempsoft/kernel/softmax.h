@@ -43,8 +43,8 @@ static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b
     return s->weights;
 }
 
-/* A row of one block for which the first c does: what the plan of such a row comes to, in a third of the steps between
- * the sum and the first division that waits for it. 0 if the row is another. */
+/* A row of one block for which the first c does, or that of its largest: what the plan of such a row comes to, in a
+ * third of the steps between the sum and the first division that waits for it. 0 if the row is another. */
 static inline int R(softmax_one_block)(const R(source) * row, intptr_t n, double temperature, const ts_vector *out,
                                        R(scratch) * s) {
     ts_plan plan; /* what exp_block reads of it */
@@ -54,13 +54,16 @@ static inline int R(softmax_one_block)(const R(source) * row, intptr_t n, double
     if (n < 1 || n > TS_BLOCK || !R(is_moderate)(plan.k))
         return 0;
     const REAL *x = R(read)(row, 0, n, s->block);
-    const double c = R(first_exponent)(x, n, plan.k);
-    if (!(fabs(c) < LARGEST_EXPONENT))
-        return 0;
-    ts_range range;
-    const dd sum = R(exp_all)(&plan, c, x, n, s->weights, &range);
-    if (range == TS_EXCEEDED)
-        return 0;
+    double c = R(first_exponent)(x, n, plan.k);
+    ts_range range = TS_EXCEEDED;
+    dd sum = {0, 0};
+    for (int is_again = 0; range == TS_EXCEEDED; is_again++) {
+        if (is_again == 2 || !(fabs(c) < LARGEST_EXPONENT))
+            return 0;
+        sum = R(exp_all)(&plan, c, x, n, s->weights, &range);
+        if (range == TS_EXCEEDED)
+            c = R(exponent_of)(R(block_max)(x, n), plan.k);
+    }
     const R(factor) factor = R(factor_of_one_block)(sum, range == TS_LOW);
     REAL *to = R(place)(out, 0, s->weights);
     R(scale_block)(s->weights, n, factor, to);
