@@ -46,7 +46,11 @@ cdef extern from "kernel/plan.h" nogil:
         const char *options
         intptr_t logits_step, out_step, u_step, index_step, log_prob_step
         intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step
-        int are_weights, past_cache
+        int are_weights
+        ts_past past_cache
+
+    ctypedef enum ts_past:
+        TS_NOT_PAST
 
     ctypedef enum ts_option:
         TS_TEMPERATURE_LAST
@@ -76,6 +80,7 @@ cdef extern from "kernel/plan.h" nogil:
     const ts_kernels *ts_kernels_at(int i)
     int ts_is_supported(const ts_kernels *kernels)
     intptr_t ts_cache_bytes()
+    ts_past ts_way_past_cache()
     const ts_kernels *ts_active
 
 cdef extern from "kernel/scratch.h" nogil:
@@ -174,7 +179,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
     cdef ts_rows rows
     memset(&rows, 0, sizeof(rows))
     rows.n_rows, rows.n_categories = dimensions[0], dimensions[1]
-    rows.past_cache = ts_get_past_cache()
+    rows.past_cache = <ts_past>ts_get_past_cache()
     rows.logits, rows.logits_step = ts_vector(args[0], steps[at], kind.logits), steps[0]
     rows.temperature, rows.temperature_step = args[1], steps[1]
     if kind.has_filters:
@@ -264,9 +269,10 @@ draw = make_gufunc("draw", TS_DRAW, ",(m)->(m)", "d", _DRAWS)
 draw_with_log_prob = make_gufunc("draw_with_log_prob", TS_DRAW, ",(m)->(m),(m)", "d", _PAIRS)
 
 
-def call(gufunc, operands, out, signature, bint past_cache=False):
+def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST):
     """`gufunc` into the arrays `out`, with exactly the loop whose dtype characters are `signature`; MemoryError where
-    it had no scratch memory. `past_cache`: the results of all such calls together are more than a cache holds."""
+    it had no scratch memory. `past_cache`: 0, or `way_past_cache()` if the results of all such calls together are more
+    than a cache holds."""
     ts_take_out_of_memory()
     ts_set_past_cache(past_cache)
     gufunc(*operands, out=out, signature=signature)
@@ -504,6 +510,11 @@ def supported_isas():
 def cache_bytes():
     """Bytes of the largest cache that this CPU says it has; 0 if it does not say."""
     return ts_cache_bytes()
+
+
+def way_past_cache():
+    """How this CPU is to work where results go past the cache: 1 or 2."""
+    return <int>ts_way_past_cache()
 
 
 def isa():

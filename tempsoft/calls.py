@@ -19,6 +19,8 @@ from .workers import LARGE_SLICE, SLICE_SIZE, Index, for_each_slice
 # half, and the rest is for what else is going on. Of a large cache, or one of unknown size, 32 MB.
 PAST_CACHE = min(1 << 25, _kernels.cache_bytes() // 4 or 1 << 25)
 
+WAY_PAST_CACHE = _kernels.way_past_cache()
+
 # operands past logits and temperature, for the slice of this index, first row and batch shape
 Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
 
@@ -49,7 +51,7 @@ def run(
     parameters = _parameters(rows, options) if gufunc.nin > 2 else (rows.temperature,)
     types = operand + "".join(array.dtype.char for array in parameters)
 
-    past_cache = outputs[-1].nbytes >= PAST_CACHE
+    past_cache = WAY_PAST_CACHE if outputs[-1].nbytes >= PAST_CACHE else 0
 
     def task(index: Index, first_row: int) -> None:
         index = (*index, ...)  # always a view, of a 0-d array too

@@ -232,6 +232,18 @@ def test_past_the_cache(compiled, dtype):
                     assert (memory[offset + x.size :] == 7).all()
 
 
+@pytest.mark.parametrize("way", [1, 2])
+@pytest.mark.parametrize("n", [129, 500, 1000, 1024])
+def test_every_way_past_the_cache(compiled, n, way, monkeypatch):
+    """Whatever this CPU is best read by."""
+    monkeypatch.setattr(calls, "WAY_PAST_CACHE", way)
+    for dtype in ("float32", "float64"):
+        x = rows(150, n, dtype)
+        with past_the_cache():
+            result = compiled.softmax(x, np.float64(1.0))
+        assert result.tobytes() == compiled.softmax(x).tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [5, 17, 100, 300, 1000, 1100, 5000])
 def test_past_the_cache_between_others(compiled, dtype, n):

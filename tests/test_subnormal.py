@@ -32,7 +32,7 @@ def rows(n, dtype, number=70):
 
 
 def one_of_each(n, dtype):
-    """Rows of -inf but for the first and the last, which is that far below it: next to nothing in a block of its own."""
+    """Rows of -inf but for the first and, that far below it, the last: next to nothing in a block of its own."""
     below = np.linspace(FIRST_SUBNORMAL[dtype] - 3, LAST_SUBNORMAL[dtype] + 2, 70)
     x = np.full((70, n), -np.inf)
     x[:, 0] = np.linspace(-1.5, 1.5, 70)

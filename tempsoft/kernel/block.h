@@ -8,7 +8,8 @@ static inline intptr_t block_length(const ts_plan *plan, intptr_t b) { return ts
 #if TS_REAL == 64
 #define AHEAD 2048          /* numbers, from those worked on to those fetched, */
 #define AHEAD_TO_WRITE 1024 /* to those fetched to be written */
-#define AHEAD_TO_DIVIDE 256 /* and to those that wait in L2 */
+#define AHEAD_TO_DIVIDE 256 /* to those that wait in L2, */
+#define AHEAD_FROM_FAR 256  /* and to those that were fetched there */
 
 /* Have memory that will be read soon, most often the next block, brought near while the CPU is busy with this one. Any
  * address is allowed. Always inline: for a compiler, a function that does no more does nothing, and calls may go. */

@@ -80,6 +80,17 @@ intptr_t ts_cache_bytes(void) {
     return bytes;
 }
 
+/* On an Intel CPU reading twice is a tenth to a quarter faster; others were not measured. */
+ts_past ts_way_past_cache(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    int r[4];
+    cpuid(0, r);
+    if (r[1] == 0x756e6547 && r[3] == 0x49656e69 && r[2] == 0x6c65746e) /* GenuineIntel */
+        return TS_PAST_READ_TWICE;
+#endif
+    return TS_PAST_READ_NEAR;
+}
+
 static int always(void) { return 1; }
 
 static const struct {

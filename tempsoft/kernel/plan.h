@@ -100,6 +100,13 @@ typedef struct {
     ts_blocks blocks;
 } ts_plan;
 
+/* Whether results are so many that they are better written past the cache, and how a row of one block is read then. */
+typedef enum {
+    TS_NOT_PAST,
+    TS_PAST_READ_NEAR, /* fetched once, to L1 */
+    TS_PAST_READ_TWICE /* to L2, which waits for more at a time, and then to L1 */
+} ts_past;
+
 /* Rows to work on: row i is at data + i * step of each operand. `log_prob.data` is NULL where none are wanted, `top_k`
  * where there are no filters and no options. */
 typedef struct {
@@ -109,7 +116,7 @@ typedef struct {
     intptr_t logits_step, out_step, u_step, index_step, log_prob_step; /* bytes from row to row */
     intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step;
     int are_weights; /* where there are no filters: draws from weights */
-    int past_cache;  /* results are so many that they are better written past the cache */
+    ts_past past_cache;
 } ts_rows;
 
 typedef enum {
@@ -230,5 +237,8 @@ extern const ts_kernels *ts_active;
 
 /* Bytes of the largest cache that this CPU says it has; 0 if it does not say. */
 intptr_t ts_cache_bytes(void);
+
+/* How this CPU is to read where results go past the cache. */
+ts_past ts_way_past_cache(void);
 
 #endif

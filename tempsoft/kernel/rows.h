@@ -128,7 +128,11 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
 
 /* Each by itself: of many loops in one function a compiler keeps too little in registers. */
 TS_APART void R(softmax_rows_past_cache)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
-    R(softmax_rows_from)(first, rows, PLAIN, 1, s);
+    R(softmax_rows_from)(first, rows, PLAIN, TS_PAST_READ_NEAR, s);
+}
+
+TS_APART void R(softmax_rows_read_twice)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
+    R(softmax_rows_from)(first, rows, PLAIN, TS_PAST_READ_TWICE, s);
 }
 
 TS_APART void R(softmax_rows_in_cache)(intptr_t first, const ts_rows *rows, R(scratch) * s) {
@@ -150,7 +154,8 @@ static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
     const int is_long = is_whole || rows->out_step >= FEWEST_PAST_CACHE;
     const intptr_t first = R(softmax_sixteens)(rows, s);
     if (R(is_plain)(&rows->out) && rows->past_cache && is_long)
-        R(softmax_rows_past_cache)(first, rows, s);
+        (rows->past_cache == TS_PAST_READ_TWICE ? R(softmax_rows_read_twice) : R(softmax_rows_past_cache))(first, rows,
+                                                                                                           s);
     else if (R(is_plain)(&rows->out))
         R(softmax_rows_in_cache)(first, rows, s);
 #if TS_REAL == 32
