@@ -25,7 +25,7 @@ static inline void R(split_factor)(const ts_plan *plan, intptr_t b, int is_low, 
 
 /* Whether block b has the factor of that other block, if there is such a one. */
 static inline int R(is_like)(const ts_plan *plan, intptr_t b, intptr_t other) {
-    return other >= 0 && other < plan->n_blocks && plan->blocks.exponent[b] == plan->blocks.exponent[other];
+    return other >= 0 && plan->blocks.exponent[b] == plan->blocks.exponent[other];
 }
 
 static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b, int is_low) {
@@ -106,9 +106,13 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         return;
     }
     R(factor) factor;
-    for (intptr_t b = plan.n_blocks - 1; b >= 0; b--) { /* the last is the nearest in cache */
+    intptr_t before = -1;
+    for (intptr_t i = 0; i < plan.n_blocks; i++) {
+        const intptr_t b = n > TS_LONGEST ? plan.n_blocks - 1 - i : i; /* the last is the nearest in cache */
         const intptr_t start = b * TS_BLOCK, length = block_length(&plan, b);
-        if (!R(is_like)(&plan, b, b + 1))
+        const int is_same = R(is_like)(&plan, b, before);
+        before = b;
+        if (!is_same)
             factor = R(factor_of)(&plan, b, plan.is_low);
         if (!R(counts)(&plan, b)) {
             R(fill)(out, start, start + length, 0, s->weights);
