@@ -8,18 +8,19 @@ static inline void R(split_factor)(const ts_plan *plan, intptr_t b, int is_low, 
         return;
     const dd inverse = R(inverse_of)((dd){plan->sum_hi, plan->sum_lo});
     const int depth = R(depth)(plan, b);
-    int down = 0;
-    for (int again = 0; again < 2; again++) {
+    for (;; is_low = 1) {
+        int down = 0, power;
+        if (is_low) {
+            frexp(plan->sum_hi, &power);
+            down = DOWN + depth + power - BIAS;
+            down = down < LEAST_DOWN ? LEAST_DOWN : down < MOST_DOWN ? down : MOST_DOWN;
+            out[2] = (REAL)(SMALLEST_NORMAL * two_to(down / 2) * two_to(down - down / 2));
+        }
         const double hi = down_by(inverse.hi, depth - down);
         out[0] = (REAL)hi;
         out[1] = (REAL)((hi - out[0]) + down_by(inverse.lo, depth - down));
-        if (down || (!is_low && R(is_plain_factor)(out[0], out[1])))
+        if (is_low || R(is_plain_factor)(out[0], out[1]))
             return;
-        int power;
-        frexp(plan->sum_hi, &power);
-        down = DOWN + depth + power - BIAS;
-        down = down < LEAST_DOWN ? LEAST_DOWN : down < MOST_DOWN ? down : MOST_DOWN;
-        out[2] = (REAL)ldexp(SMALLEST_NORMAL, down);
     }
 }
 

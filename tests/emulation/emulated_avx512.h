@@ -204,6 +204,8 @@ static inline emulated_512 _mm512_srli_epi64(emulated_512 a, unsigned n) { EACH(
 static inline emulated_512 _mm512_slli_epi64(emulated_512 a, unsigned n) { EACH(8, r.q[i] = a.q[i] << n); }
 static inline emulated_512 _mm512_add_epi32(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] + b.u[i]); }
 static inline emulated_512 _mm512_add_epi64(emulated_512 a, emulated_512 b) { EACH(8, r.q[i] = a.q[i] + b.q[i]); }
+static inline emulated_512 _mm512_sub_epi32(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] - b.u[i]); }
+static inline emulated_512 _mm512_sub_epi64(emulated_512 a, emulated_512 b) { EACH(8, r.q[i] = a.q[i] - b.q[i]); }
 static inline emulated_512 _mm512_or_si512(emulated_512 a, emulated_512 b) { EACH(16, r.u[i] = a.u[i] | b.u[i]); }
 static inline emulated_512 _mm512_mask_blend_epi32(__mmask16 mask, emulated_512 a, emulated_512 b) {
     EACH(16, r.u[i] = mask >> i & 1 ? b.u[i] : a.u[i]);
