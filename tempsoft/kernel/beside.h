@@ -30,6 +30,11 @@ static inline int R(is_plain_factor)(REAL hi, REAL lo) {
     return fabs((double)lo) >= (double)LEAST_LO || (lo == 0 && hi >= LEAST_LO);
 }
 
+/* From hi, lo and `least`. */
+static inline R(factor) R(factor_from)(const REAL f[3]) {
+    return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), V(set1)(f[2]), f[2] != SMALLEST_NORMAL};
+}
+
 static inline R(factor) R(plain_factor)(VR hi, VR lo) { return (R(factor)){hi, lo, V(set1)(SMALLEST_NORMAL), 0}; }
 
 /* Of a row of one block where quotients may be subnormal: hi and lo are 2^LEAST_DOWN times 1 / sum. */

@@ -4,6 +4,14 @@
  * The same bits as a row by itself. Sixteen of which one is not for the fast formula are taken one by one.
  */
 
+/* The largest numbers of the vectors of a group, in lanes; they are used up. */
+TS_INLINE VR R(max_of_group)(VR max[TS_GROUP / LANES]) {
+    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
+        for (int v = 0; v < width; v++)
+            max[v] = V(max)(max[v], max[v + width]);
+    return max[0];
+}
+
 /* The largest of some groups of a row, in lanes. */
 TS_INLINE VR R(max_of_groups)(const char *x, intptr_t n_groups, ts_type type) {
     VR max[TS_GROUP / LANES];
@@ -12,29 +20,20 @@ TS_INLINE VR R(max_of_groups)(const char *x, intptr_t n_groups, ts_type type) {
     for (intptr_t i = TS_GROUP; i < n_groups * TS_GROUP; i += TS_GROUP)
         for (int v = 0; v < TS_GROUP / LANES; v++)
             max[v] = V(max)(R(load_typed)(x, i + v * LANES, type), max[v]);
-    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
-        for (int v = 0; v < width; v++)
-            max[v] = V(max)(max[v], max[v + width]);
-    return max[0];
+    return R(max_of_group)(max);
 }
 
 /* The largest numbers of a row's first group, in lanes. */
 TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
+    if (n >= TS_GROUP)
+        return R(max_of_groups)(x, 1, type);
     VR max[TS_GROUP / LANES];
-    if (n >= TS_GROUP) {
-        for (int v = 0; v < TS_GROUP / LANES; v++)
-            max[v] = R(load_typed)(x, v * LANES, type);
-    } else {
-        REAL buffer[TS_GROUP] = {0}; /* for compilers that cannot tell what is not read */
-        const ts_vector numbers = {(char *)x, R(size_of)(type), type};
-        const REAL *first = R(load)(&numbers, 0, n, buffer);
-        for (int v = 0; v < TS_GROUP / LANES; v++)
-            max[v] = V(load_up_to)(first + v * LANES, n - v * LANES, V(set1)((REAL)-INFINITY));
-    }
-    for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
-        for (int v = 0; v < width; v++)
-            max[v] = V(max)(max[v], max[v + width]);
-    return max[0];
+    REAL buffer[TS_GROUP] = {0}; /* for compilers that cannot tell what is not read */
+    const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+    const REAL *first = R(load)(&numbers, 0, n, buffer);
+    for (int v = 0; v < TS_GROUP / LANES; v++)
+        max[v] = V(load_up_to)(first + v * LANES, n - v * LANES, V(set1)((REAL)-INFINITY));
+    return R(max_of_group)(max);
 }
 
 /* The largest number of the first group of LANES rows, `step` bytes apart, a lane each. */

@@ -32,7 +32,7 @@ static inline int R(is_like)(const ts_plan *plan, intptr_t b, intptr_t other) {
 static inline R(factor) R(factor_of)(const ts_plan *plan, intptr_t b, int is_low) {
     REAL f[3];
     R(split_factor)(plan, b, is_low, f);
-    return (R(factor)){V(set1)(f[0]), V(set1)(f[1]), V(set1)(f[2]), f[2] != SMALLEST_NORMAL};
+    return R(factor_from)(f);
 }
 
 /* The exponentials of a block that were not kept, made again with the same bits. */

@@ -36,7 +36,7 @@ static void R(divide_waiting_some)(intptr_t start, intptr_t end, REAL *to, int p
     for (intptr_t at = start; at < end;) {
         const intptr_t b = at / TS_BLOCK, stop = (b + 1) * TS_BLOCK < end ? (b + 1) * TS_BLOCK : end;
         const REAL *f = s->waiting->factors + 3 * b;
-        const R(factor) factor = {V(set1)(f[0]), V(set1)(f[1]), V(set1)(f[2]), f[2] != SMALLEST_NORMAL};
+        const R(factor) factor = R(factor_from)(f);
         if (f[0] == 0) /* its exponentials may never have been made */
             R(fill)(&out, at - start, stop - start, 0, s->block);
         else if (past_cache)
@@ -111,12 +111,7 @@ static int R(next_waiting)(intptr_t start, intptr_t end, const R(scratch) * s, R
     if (n == 0 || factor[0] == 0 || factor[2] != SMALLEST_NORMAL ||
         (last != factor && memcmp(factor, last, 3 * sizeof(REAL)) != 0))
         return 0;
-    *next = (R(undivided)){s->row + first,
-                           row->to + first * (intptr_t)sizeof(REAL),
-                           {V(set1)(factor[0]), V(set1)(factor[1]), V(set1)(factor[2]), 0},
-                           0,
-                           n,
-                           n};
+    *next = (R(undivided)){s->row + first, row->to + first * (intptr_t)sizeof(REAL), R(factor_from)(factor), 0, n, n};
     row->next = first + n;
     if (row->next < end)
         R(make_room)(end, s);
