@@ -21,6 +21,8 @@ PAST_CACHE = min(1 << 25, _kernels.cache_bytes() // 4 or 1 << 25)
 
 WAY_PAST_CACHE = _kernels.way_past_cache()
 
+FEW = 64  # categories to a draw, from which on the numbers that draws are made of are few beside a slice
+
 # operands past logits and temperature, for the slice of this index, first row and batch shape
 Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
 
@@ -66,7 +68,8 @@ def run(
 
     # of the draws or categories of a row, the more numerous
     numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
-    is_quick = is_plain and extra is None and _kernels.isa() != "scalar"
+    has_few = extra is None or outputs[0].shape[-1] * FEW <= rows.n_categories
+    is_quick = is_plain and has_few and _kernels.isa() != "scalar"
     largest = LARGE_SLICE if is_quick else SLICE_SIZE
     for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest)
 

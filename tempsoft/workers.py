@@ -20,10 +20,10 @@ from typing import Any
 from . import _kernels, arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
-SHARED_SLICE = 1 << 21  # the same where nothing is copied, and threads share: none has much more to do than another
+SHARED_SLICE = 1 << 22  # the same where nothing is copied, and threads share: none has much more to do than another
 LARGE_SLICE = 1 << 23  # the same of one thread: columns begin anew in each slice
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
-TILE = 128  # rows that the kernels may take together: a slice has whole tiles
+TOGETHER = 16  # rows that the kernels take in lanes, where they are short: a slice has whole such lots
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
@@ -133,16 +133,21 @@ def for_each_slice(
         workers = 1
     if workers > 1:
         largest = min(largest, SHARED_SLICE)
-    slice_size = min(largest, max(-(-size // workers), SMALLEST_SLICE))
-    rows_per_slice = max(1, slice_size // numbers_per_row)
-    rows_per_slice -= rows_per_slice % TILE if rows_per_slice > TILE else 0
+    workers = min(workers, -(-size // SMALLEST_SLICE), n_rows)
+    rows_per_slice = _rows_per_slice(n_rows, max(1, largest // numbers_per_row), workers)
     work = slices(batch_shape, rows_per_slice)
-    workers = min(workers, -(-n_rows // rows_per_slice))
     if workers == 1:
         for index, first_row in work:
             task(index, first_row)
     else:
         _Sharing(task, work).run(workers)
+
+
+def _rows_per_slice(n_rows: int, most: int, workers: int) -> int:
+    """Rows of slices that are alike and about as many for each worker."""
+    n_slices = -(-n_rows // (most * workers)) * workers
+    rows = -(-n_rows // n_slices)
+    return rows if rows <= TOGETHER else -(-rows // TOGETHER) * TOGETHER
 
 
 class _Sharing:

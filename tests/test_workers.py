@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import tempsoft
+from tempsoft.workers import SHARED_SLICE, SLICE_SIZE, for_each_slice
 
 pytestmark = pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -85,6 +86,25 @@ def test_default_is_used_and_changes_no_bit(compiled):
     with tempsoft.set_workers(2):
         assert compiled.softmax(x, 0.7).tobytes() == right
         assert compiled.sample(x, rng=1).tolist() == compiled.sample(x, rng=1, workers=1).tolist()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+@pytest.mark.parametrize(
+    "shape", [(256, 128256), (32768, 1000), (1_000_000, 10), (10_485_761, 1), (300, 500), (3, 1 << 22)]
+)
+def test_slices_are_alike(shape, workers):
+    """Every row is in one slice, and workers that take turns have as many rows each but for what is taken together."""
+    n_rows, n = shape
+    taken = []
+    for_each_slice(lambda index, first: taken.append((index, first)), (n_rows,), n, workers)
+    taken.sort(key=lambda slice_taken: slice_taken[1])
+    ends = [index[0].stop if index else n_rows for index, _ in taken]
+    assert [first for _, first in taken] == [0, *ends[:-1]]
+    assert ends[-1] == n_rows
+    lengths = np.diff([0, *ends])
+    assert (lengths[:-1] * n <= max(SHARED_SLICE if workers > 1 else SLICE_SIZE, n) + 16 * n).all()
+    share = sum(lengths[::workers])
+    assert share <= -(-n_rows // workers) + 16 * len(lengths[::workers])
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer on this platform")

@@ -30,6 +30,13 @@ TS_INLINE void fetch_far(uintptr_t address) {
 #endif
 }
 
+/* The same in two steps: what is AHEAD numbers of that size on to the farther cache, what was brought there to L1. An
+ * Intel CPU waits for 16 lines of L1 at a time, and for three times as many of L2. */
+TS_INLINE void fetch_twice(uintptr_t address, intptr_t size) {
+    fetch_far(address + (uintptr_t)(AHEAD * size));
+    fetch_ahead(address + (uintptr_t)(AHEAD_FROM_FAR * size));
+}
+
 /* The same of memory that will be written. */
 TS_INLINE void fetch_to_write(uintptr_t address) {
 #if defined(__GNUC__)
@@ -126,12 +133,12 @@ static inline int R(is_largest_in_reach)(const R(seen) * seen, const R(scale) * 
 
 typedef void (*R(exp_function))(VR *x, int n_vectors, const R(scale) * s, R(seen) * seen, const R(settled) * settled);
 
-/* The next TOGETHER vectors, while those of the next block are on their way. */
-TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) * s, const VR *least,
+/* The next TOGETHER vectors, while those of the next blocks are on their way. */
+TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, const R(scale) * s, const VR *least,
                                R(seen) * seen, const R(settled) * settled, REAL *e) {
     VR v[TOGETHER];
-    for (intptr_t line = 0; line < TOGETHER * LANES; line += 64 / (intptr_t)sizeof(REAL))
-        fetch_ahead((uintptr_t)x + (uintptr_t)(n + line) * sizeof(REAL));
+    for (intptr_t line = 0; line < TOGETHER * LANES; line += LINE)
+        fetch_twice((uintptr_t)(x + line), sizeof(REAL));
     for (int k = 0; k < TOGETHER; k++)
         v[k] = V(load)(x + k * LANES);
     exp_of(v, TOGETHER, s, seen, settled);
@@ -163,7 +170,7 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
                            R(seen) * seen, REAL *e) {
     intptr_t i = 0;
     for (; i + TOGETHER * LANES <= n; i += TOGETHER * LANES)
-        R(exp_together)(exp_of, x + i, n, s, least, seen, NULL, e + i);
+        R(exp_together)(exp_of, x + i, s, least, seen, NULL, e + i);
     const intptr_t n_vectors = (n - i + LANES - 1) / LANES;
     if (n_vectors == 1)
         R(exp_few)(exp_of, x + i, 1, n - i, s, least, seen, e + i);
@@ -190,9 +197,9 @@ TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, 
             for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES) {
                 const R(settled) settled = {&sum, e, i - SETTLED, (int)k / (TOGETHER * LANES)};
                 if (i >= SETTLED)
-                    R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, &settled, e + i + k);
+                    R(exp_together)(exp_of, x + i + k, &s, least, seen, &settled, e + i + k);
                 else
-                    R(exp_together)(exp_of, x + i + k, AHEAD, &s, least, seen, NULL, e + i + k);
+                    R(exp_together)(exp_of, x + i + k, &s, least, seen, NULL, e + i + k);
             }
         }
         R(exp_span)(exp_of, x + i, n - i, &s, least, seen, e + i);
