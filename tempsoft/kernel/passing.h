@@ -237,10 +237,10 @@ TS_INLINE int R(sum_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, i
 }
 
 /* The exponentials of a strip as well, as wide as is best: fewer visits of memory are waited for, but of few categories
- * that is less than what their sums take, which leave L1. */
+ * that is less than what their sums take, which leave L1. From memory an Intel CPU copies wide strips more slowly. */
 TS_INLINE int R(exps_of_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, int which, R(strip) * before,
                                  R(scratch) * s) {
-    return WIDE_STRIP == 1 || rows->n_categories < FEWEST_WIDE
+    return WIDE_STRIP == 1 || rows->n_categories < FEWEST_WIDE || rows->past_cache == TS_PAST_READ_TWICE
                ? R(sum_columns)(t, STRIP, rows, i, R(EXPONENTIALS_KEPT), which, before, s)
                : R(sum_columns)(t, WIDEST, rows, i, R(EXPONENTIALS_KEPT), which, before, s);
 }

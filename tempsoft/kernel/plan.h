@@ -100,7 +100,7 @@ typedef struct {
     ts_blocks blocks;
 } ts_plan;
 
-/* Whether results are so many that they are better written past the cache, and how a row of one block is read then. */
+/* Whether results are so many that they are better written past the cache, and how rows of one block are read then. */
 typedef enum {
     TS_NOT_PAST,
     TS_PAST_READ_NEAR, /* fetched once, to L1 */
