@@ -143,13 +143,16 @@ static void R(set_row_of)(intptr_t n, R(scratch) * s) {
     s->rows_of = n;
 }
 
-/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. */
+/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. Meanwhile what is
+ * at `next`, unless that is 0, comes to L1. */
 TS_INLINE void R(adjacent_divide_by)(const R(adjacent) * f, const REAL *hi, const REAL *lo, int is_low, char *to,
-                                     ts_type type, int past_cache, const REAL *row_of) {
+                                     ts_type type, int past_cache, uintptr_t next, const REAL *row_of) {
     for (intptr_t row = 0; row < f->n_rows; row += LANES) {
         const VR row_hi = V(load)(hi + row), row_lo = V(load)(lo + row);
         for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
             const VR rows = V(load)(row_of + at);
+            if (past_cache && next && i % LINE == 0)
+                fetch_ahead(next + (uintptr_t)i * sizeof(REAL));
             const VR hi_of = V(permute)(row_hi, rows), lo_of = V(permute)(row_lo, rows);
             const R(factor) factor = is_low ? R(low_factor)(hi_of, lo_of) : R(plain_factor)(hi_of, lo_of);
             const VR p = R(probability)(V(load)(f->e + i), &factor, is_low);
@@ -162,11 +165,11 @@ TS_INLINE void R(adjacent_divide_by)(const R(adjacent) * f, const REAL *hi, cons
 }
 
 TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, int is_low, char *to,
-                                  ts_type type, int past_cache, const REAL *row_of) {
+                                  ts_type type, int past_cache, uintptr_t next, const REAL *row_of) {
     if (is_low)
-        R(adjacent_divide_by)(f, hi, lo, 1, to, type, past_cache, row_of);
+        R(adjacent_divide_by)(f, hi, lo, 1, to, type, past_cache, next, row_of);
     else
-        R(adjacent_divide_by)(f, hi, lo, 0, to, type, past_cache, row_of);
+        R(adjacent_divide_by)(f, hi, lo, 0, to, type, past_cache, next, row_of);
 }
 
 /* softmax of a tile from row `first` on; how many rows were taken. */
@@ -186,11 +189,12 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     if (is_low)
         R(inverses)(sum_hi, sum_lo, (int)f.n_rows, LEAST_DOWN, 0, hi, lo);
     if (!past_cache) {
-        R(adjacent_divide)(&f, hi, lo, is_low, to, type, 0, s->row_of);
+        R(adjacent_divide)(&f, hi, lo, is_low, to, type, 0, 0, s->row_of);
     } else if (R(before_line)((REAL *)to) == 0) {
-        R(adjacent_divide)(&f, hi, lo, is_low, to, PLAIN, 1, s->row_of);
+        const uintptr_t next = rows->past_cache == TS_PAST_READ_TWICE ? (uintptr_t)f.x + TS_TILES_BYTES : 0;
+        R(adjacent_divide)(&f, hi, lo, is_low, to, PLAIN, 1, next, s->row_of);
     } else {
-        R(adjacent_divide)(&f, hi, lo, is_low, (char *)f.e, PLAIN, 0, s->row_of);
+        R(adjacent_divide)(&f, hi, lo, is_low, (char *)f.e, PLAIN, 0, 0, s->row_of);
         R(copy_past_cache)(f.e, f.n * f.n_rows, (REAL *)to);
     }
     return f.n_rows;
