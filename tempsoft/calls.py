@@ -21,6 +21,7 @@ PAST_CACHE = min(1 << 25, _kernels.cache_bytes() // 4 or 1 << 25)
 
 WAY_PAST_CACHE = _kernels.way_past_cache()
 
+SHORT, TOGETHER = 128, 16  # categories of rows, and columns of any, that the kernels take so many together
 FEW = 64  # categories to a draw, from which on the numbers that draws are made of are few beside a slice
 
 # operands past logits and temperature, for the slice of this index, first row and batch shape
@@ -71,7 +72,8 @@ def run(
     has_few = extra is None or outputs[0].shape[-1] * FEW <= rows.n_categories
     is_quick = is_plain and has_few and _kernels.isa() != "scalar"
     largest = LARGE_SLICE if is_quick else SLICE_SIZE
-    for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest)
+    is_short = rows.n_categories <= SHORT or rows.logits.strides[-1] != rows.logits.itemsize
+    for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
 
 
 def given(array: np.ndarray) -> Extra:

@@ -20,10 +20,9 @@ from typing import Any
 from . import _kernels, arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
-SHARED_SLICE = 1 << 22  # the same where nothing is copied, and threads share: none has much more to do than another
+SHARED_SLICE = 1 << 22  # the same where nothing is copied, and threads share: none waits long for another
 LARGE_SLICE = 1 << 23  # the same of one thread: columns begin anew in each slice
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
-TOGETHER = 16  # rows that the kernels take in lanes, where they are short: a slice has whole such lots
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
@@ -93,18 +92,27 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def slices(batch_shape: tuple[int, ...], rows_per_slice: int) -> Iterator[tuple[Index, int]]:
-    """(index, number of its first row) of slices that cover the batch in C order, each of at most so many rows."""
+def slices(batch_shape: tuple[int, ...], most: int, workers: int = 1, lot: int = 1) -> Iterator[tuple[Index, int]]:
+    """(index, number of its first row) of slices that cover the batch in C order. Each has at most so many rows, not
+    fewer than a lot. They are alike, in whole lots if they run along the last axis, and as many for each worker unless
+    there are too few rows.
+    """
     axis, inner = len(batch_shape), 1  # the slices run along `axis`; `inner` rows lie behind one step of it
-    while axis > 0 and inner * batch_shape[axis - 1] <= rows_per_slice:
+    while axis > 0 and inner * batch_shape[axis - 1] <= most:
         axis -= 1
         inner *= batch_shape[axis]
     if axis == 0:
         yield (), 0
         return
     axis -= 1
-    length, step = batch_shape[axis], max(1, rows_per_slice // inner)
-    for outer in range(math.prod(batch_shape[:axis])):
+    length, step = batch_shape[axis], max(1, most // inner)
+    n_outer = math.prod(batch_shape[:axis])
+    lot = lot if inner == 1 else 1
+    n_lots = -(-length // lot)
+    alike = workers // math.gcd(workers, n_outer)
+    count = -(-length // (step - step % lot))
+    count = min(-(-count // alike) * alike, n_lots)
+    for outer in range(n_outer):
         leading: list[int] = []
         for size in reversed(batch_shape[:axis]):
             outer, position = divmod(outer, size)
@@ -112,8 +120,9 @@ def slices(batch_shape: tuple[int, ...], rows_per_slice: int) -> Iterator[tuple[
         first = 0
         for size, position in zip(batch_shape[:axis], leading, strict=True):
             first = first * size + position
-        for start in range(0, length, step):
-            yield (*leading, slice(start, min(start + step, length))), (first * length + start) * inner
+        for i in range(count):
+            start, end = (min(lot * (n_lots * k // count), length) for k in (i, i + 1))
+            yield (*leading, slice(start, end)), (first * length + start) * inner
 
 
 def for_each_slice(
@@ -122,8 +131,11 @@ def for_each_slice(
     numbers_per_row: int,
     workers: int,
     largest: int = SLICE_SIZE,
+    together: int = 1,
 ) -> None:
-    """Call ``task(index, first row)`` for every slice of the batch, in order with one worker."""
+    """Call ``task(index, first row)`` for every slice of the batch, in order with one worker. `largest` is numbers,
+    `together` rows that are best left together.
+    """
     n_rows = math.prod(batch_shape)
     if n_rows == 0:
         return
@@ -133,21 +145,16 @@ def for_each_slice(
         workers = 1
     if workers > 1:
         largest = min(largest, SHARED_SLICE)
-    workers = min(workers, -(-size // SMALLEST_SLICE), n_rows)
-    rows_per_slice = _rows_per_slice(n_rows, max(1, largest // numbers_per_row), workers)
-    work = slices(batch_shape, rows_per_slice)
+    most = max(1, largest // numbers_per_row)
+    lot = together if most >= together else 1
+    workers = min(workers, -(-size // SMALLEST_SLICE), -(-n_rows // lot))
+    share = -(-n_rows // (workers * lot)) * lot
+    work = slices(batch_shape, min(most, share), workers, lot)
     if workers == 1:
         for index, first_row in work:
             task(index, first_row)
     else:
         _Sharing(task, work).run(workers)
-
-
-def _rows_per_slice(n_rows: int, most: int, workers: int) -> int:
-    """Rows of slices that are alike and about as many for each worker."""
-    n_slices = -(-n_rows // (most * workers)) * workers
-    rows = -(-n_rows // n_slices)
-    return rows if rows <= TOGETHER else -(-rows // TOGETHER) * TOGETHER
 
 
 class _Sharing:

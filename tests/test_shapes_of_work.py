@@ -233,7 +233,7 @@ def test_past_the_cache(compiled, dtype):
 
 
 @pytest.mark.parametrize("way", [1, 2])
-@pytest.mark.parametrize("n", [129, 500, 1000, 1024])
+@pytest.mark.parametrize("n", [10, 16, 100, 128, 129, 500, 1000, 1024])
 def test_every_way_past_the_cache(compiled, n, way, monkeypatch):
     """Whatever this CPU is best read by."""
     monkeypatch.setattr(calls, "WAY_PAST_CACHE", way)

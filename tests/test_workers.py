@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextvars
 import gc
+import math
 import os
 import signal
 import sys
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 import tempsoft
-from tempsoft.workers import SHARED_SLICE, SLICE_SIZE, for_each_slice
+from tempsoft import calls
+from tempsoft.workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, SMALLEST_SHARED, for_each_slice
 
 pytestmark = pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -88,23 +90,56 @@ def test_default_is_used_and_changes_no_bit(compiled):
         assert compiled.sample(x, rng=1).tolist() == compiled.sample(x, rng=1, workers=1).tolist()
 
 
+SHAPES = [
+    *(((n_rows,), 50257) for n_rows in (1, 2, 3, 10, 17, 33, 34, 48, 68, 100, 136, 256, 600)),
+    *(((n_rows,), 1_400_000) for n_rows in (1, 3, 10)),
+    *(((n_rows,), n) for n_rows, n in ((17, 61680), (300, 500), (32768, 1000), (1_000_000, 10), (10_485_761, 1))),
+    *((batch, 1000) for batch in ((3, 1000), (3, 5000), (5, 2000), (3, 70, 70), (2, 3, 4, 5), (1, 4000, 1), ())),
+]
+
+
+@pytest.mark.parametrize("together", [1, 16])
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
-@pytest.mark.parametrize(
-    "shape", [(256, 128256), (32768, 1000), (1_000_000, 10), (10_485_761, 1), (300, 500), (3, 1 << 22)]
-)
-def test_slices_are_alike(shape, workers):
-    """Every row is in one slice, and workers that take turns have as many rows each but for what is taken together."""
-    n_rows, n = shape
+def test_slices_are_alike(workers, together):
+    """Every row is in one slice, none is larger than it may be, and workers that take turns have about as many rows."""
+    for batch_shape, n in SHAPES:
+        rows = np.arange(math.prod(batch_shape)).reshape(batch_shape)
+        for largest in (SLICE_SIZE, LARGE_SLICE):
+            taken: list = []
+            for_each_slice(lambda *one, to=taken: to.append(one), batch_shape, n, workers, largest, together)
+            taken.sort(key=lambda slice_taken: slice_taken[1])
+            parts = [np.ravel(rows[index]) for index, _ in taken]
+            assert [first for _, first in taken] == [part[0] for part in parts]
+            np.testing.assert_array_equal(np.concatenate(parts), rows.ravel())
+            lengths = np.array([len(part) for part in parts])
+            most = max(min(largest, SHARED_SLICE if workers > 1 else largest), n)
+            assert (lengths * n <= most).all()
+            if len(batch_shape) == 1:
+                lot = together if most // n >= together else 1
+                assert (np.cumsum(lengths)[:-1] % lot == 0).all()
+                n_workers = workers if rows.size * n >= SMALLEST_SHARED else 1
+                assert sum(lengths[::n_workers]) <= -(-rows.size // n_workers) + lot * len(lengths[::n_workers])
+
+
+def test_no_slices_of_nothing():
     taken = []
-    for_each_slice(lambda index, first: taken.append((index, first)), (n_rows,), n, workers)
-    taken.sort(key=lambda slice_taken: slice_taken[1])
-    ends = [index[0].stop if index else n_rows for index, _ in taken]
-    assert [first for _, first in taken] == [0, *ends[:-1]]
-    assert ends[-1] == n_rows
-    lengths = np.diff([0, *ends])
-    assert (lengths[:-1] * n <= max(SHARED_SLICE if workers > 1 else SLICE_SIZE, n) + 16 * n).all()
-    share = sum(lengths[::workers])
-    assert share <= -(-n_rows // workers) + 16 * len(lengths[::workers])
+    for batch_shape, n in (((0,), 1000), ((3, 0), 10), ((0, 5), 0)):
+        for_each_slice(lambda *slice_taken: taken.append(slice_taken), batch_shape, n, 2)
+    assert taken == []
+
+
+def test_slices_of_draws(monkeypatch):
+    """Those of one thread are large where the numbers that draws are made of are few."""
+    limits = []
+    monkeypatch.setattr(
+        calls, "for_each_slice", lambda task, shape, numbers, workers, largest, *_: limits.append(largest)
+    )
+    for n, num_samples, limit in ((640, 10, LARGE_SLICE), (639, 10, SLICE_SIZE), (64, None, LARGE_SLICE)):
+        for batch_shape in ((), (3,)):
+            x = np.zeros((*batch_shape, n), np.float32)[..., ::-1]  # which is not drawn from directly
+            tempsoft.sample(x, num_samples=num_samples, rng=1, on_invalid="mark")
+            assert limits.pop() == (limit if tempsoft.capabilities()["isa"] != "scalar" else SLICE_SIZE)
+    assert limits == []
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timer on this platform")

@@ -17,6 +17,12 @@ typedef struct {
     intptr_t n, n_rows;
 } R(adjacent);
 
+/* What is fetched while `at` bytes from their beginning are worked on: of the next such rows, or a little behind. */
+static inline uintptr_t R(next_rows)(const R(adjacent) * f, intptr_t size, intptr_t at) {
+    const intptr_t bytes = f->n * f->n_rows * size;
+    return (uintptr_t)f->x + (uintptr_t)((bytes > TS_TILES_BYTES ? bytes : TS_TILES_BYTES) + at);
+}
+
 /* The smallest is at least so many bits below the largest, or quotients may be subnormal: those of float32 in rows of
  * up to 128, and their part by lo, which is a normal number. */
 #define LOW_BELOW (TS_REAL == 32 ? 80 : 800)
@@ -58,13 +64,12 @@ TS_INLINE double R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_t
     for (; i + TOGETHER * LANES <= length; i += TOGETHER * LANES) {
         VR v[TOGETHER];
         for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
-            const uintptr_t at = (uintptr_t)(i * size + line);
-            if (is_far) /* nothing is read while these are divided, and more is under way there than to L1 */
-                fetch_far((uintptr_t)f->x + at + TS_TILES_BYTES);
+            if (is_far) /* more is under way there than to L1 */
+                fetch_far(R(next_rows)(f, size, i * size + line));
             else
-                fetch_ahead((uintptr_t)f->x + at + TS_TILES_BYTES);
+                fetch_ahead(R(next_rows)(f, size, i * size + line));
             if (to)
-                fetch_to_write((uintptr_t)to + at);
+                fetch_to_write((uintptr_t)to + (uintptr_t)(i * size + line));
         }
         for (int k = 0; k < TOGETHER; k++)
             v[k] = R(load_typed)(f->x, i + k * LANES, type);
@@ -143,16 +148,16 @@ static void R(set_row_of)(intptr_t n, R(scratch) * s) {
     s->rows_of = n;
 }
 
-/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. Meanwhile what is
- * at `next`, unless that is 0, comes to L1. */
+/* Exponentials over the sums of their rows, to `to`; past the cache if that begins with a line of it. `comes_near`:
+ * what was fetched to L2 meanwhile comes to L1. */
 TS_INLINE void R(adjacent_divide_by)(const R(adjacent) * f, const REAL *hi, const REAL *lo, int is_low, char *to,
-                                     ts_type type, int past_cache, uintptr_t next, const REAL *row_of) {
+                                     ts_type type, int past_cache, int comes_near, const REAL *row_of) {
     for (intptr_t row = 0; row < f->n_rows; row += LANES) {
         const VR row_hi = V(load)(hi + row), row_lo = V(load)(lo + row);
         for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
             const VR rows = V(load)(row_of + at);
-            if (past_cache && next && i % LINE == 0)
-                fetch_ahead(next + (uintptr_t)i * sizeof(REAL));
+            if (past_cache && comes_near && i % LINE == 0)
+                fetch_ahead(R(next_rows)(f, sizeof(REAL), i * (intptr_t)sizeof(REAL)));
             const VR hi_of = V(permute)(row_hi, rows), lo_of = V(permute)(row_lo, rows);
             const R(factor) factor = is_low ? R(low_factor)(hi_of, lo_of) : R(plain_factor)(hi_of, lo_of);
             const VR p = R(probability)(V(load)(f->e + i), &factor, is_low);
@@ -165,11 +170,11 @@ TS_INLINE void R(adjacent_divide_by)(const R(adjacent) * f, const REAL *hi, cons
 }
 
 TS_INLINE void R(adjacent_divide)(const R(adjacent) * f, const REAL *hi, const REAL *lo, int is_low, char *to,
-                                  ts_type type, int past_cache, uintptr_t next, const REAL *row_of) {
+                                  ts_type type, int past_cache, int comes_near, const REAL *row_of) {
     if (is_low)
-        R(adjacent_divide_by)(f, hi, lo, 1, to, type, past_cache, next, row_of);
+        R(adjacent_divide_by)(f, hi, lo, 1, to, type, past_cache, comes_near, row_of);
     else
-        R(adjacent_divide_by)(f, hi, lo, 0, to, type, past_cache, next, row_of);
+        R(adjacent_divide_by)(f, hi, lo, 0, to, type, past_cache, comes_near, row_of);
 }
 
 /* softmax of a tile from row `first` on; how many rows were taken. */
@@ -191,8 +196,8 @@ TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, t
     if (!past_cache) {
         R(adjacent_divide)(&f, hi, lo, is_low, to, type, 0, 0, s->row_of);
     } else if (R(before_line)((REAL *)to) == 0) {
-        const uintptr_t next = rows->past_cache == TS_PAST_READ_TWICE ? (uintptr_t)f.x + TS_TILES_BYTES : 0;
-        R(adjacent_divide)(&f, hi, lo, is_low, to, PLAIN, 1, next, s->row_of);
+        const int comes_near = rows->past_cache == TS_PAST_READ_TWICE && f.n >= FEWEST_FAR;
+        R(adjacent_divide)(&f, hi, lo, is_low, to, PLAIN, 1, comes_near, s->row_of);
     } else {
         R(adjacent_divide)(&f, hi, lo, is_low, (char *)f.e, PLAIN, 0, 0, s->row_of);
         R(copy_past_cache)(f.e, f.n * f.n_rows, (REAL *)to);

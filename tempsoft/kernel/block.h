@@ -30,8 +30,8 @@ TS_INLINE void fetch_far(uintptr_t address) {
 #endif
 }
 
-/* The same in two steps: what is AHEAD numbers of that size on to the farther cache, what was brought there to L1. An
- * Intel CPU waits for 16 lines of L1 at a time, and for three times as many of L2. */
+/* The same in two steps: what is AHEAD numbers of that size on to the farther cache, what was brought there to L1. The
+ * lines of L1 that a CPU waits for at a time are few (Intel: 16), those of L2 three times as many. */
 TS_INLINE void fetch_twice(uintptr_t address, intptr_t size) {
     fetch_far(address + (uintptr_t)(AHEAD * size));
     fetch_ahead(address + (uintptr_t)(AHEAD_FROM_FAR * size));

@@ -100,11 +100,11 @@ typedef struct {
     ts_blocks blocks;
 } ts_plan;
 
-/* Whether results are so many that they are better written past the cache, and how rows of one block are read then. */
+/* Whether results are so many that they are better written past the cache, and how this CPU is best read then. */
 typedef enum {
     TS_NOT_PAST,
-    TS_PAST_READ_NEAR, /* fetched once, to L1 */
-    TS_PAST_READ_TWICE /* to L2, which waits for more at a time, and then to L1 */
+    TS_PAST_READ_NEAR, /* once: to L1 or, where more can be under way, to L2 */
+    TS_PAST_READ_TWICE /* to L2, and then to L1; columns by narrow strips */
 } ts_past;
 
 /* Rows to work on: row i is at data + i * step of each operand. `log_prob.data` is NULL where none are wanted, `top_k`
