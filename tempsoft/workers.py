@@ -92,7 +92,7 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def slices(batch_shape: tuple[int, ...], most: int, workers: int = 1, lot: int = 1) -> Iterator[tuple[Index, int]]:
+def slices(batch_shape: tuple[int, ...], most: int, workers: int, lot: int) -> Iterator[tuple[Index, int]]:
     """(index, number of its first row) of slices that cover the batch in C order. Each has at most so many rows, not
     fewer than a lot. They are alike, in whole lots if they run along the last axis, and as many for each worker unless
     there are too few rows.
@@ -107,7 +107,8 @@ def slices(batch_shape: tuple[int, ...], most: int, workers: int = 1, lot: int =
     axis -= 1
     length, step = batch_shape[axis], max(1, most // inner)
     n_outer = math.prod(batch_shape[:axis])
-    lot = lot if inner == 1 else 1
+    if inner > 1:
+        lot = 1
     n_lots = -(-length // lot)
     alike = workers // math.gcd(workers, n_outer)
     count = -(-length // (step - step % lot))

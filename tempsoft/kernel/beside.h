@@ -164,12 +164,10 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
         ahead += ((uintptr_t)before->to + (uintptr_t)((head + turn) * size) - (uintptr_t)x + TS_LINE) % 4096;
     for (; i + TS_GROUP <= n; i += TS_GROUP) {
         for (intptr_t line = 0; line < TS_GROUP * size; line += TS_LINE) {
-            if ((in_place && past_cache) || past_cache == TS_PAST_READ_TWICE) {
-                fetch_far((uintptr_t)x + (uintptr_t)(i * size + line) + ahead);
-                fetch_ahead((uintptr_t)x + (uintptr_t)((i + AHEAD_FROM_FAR) * size + line));
-            } else {
+            if ((in_place && past_cache) || past_cache == TS_PAST_READ_TWICE)
+                fetch_twice((uintptr_t)x + (uintptr_t)(i * size + line), ahead, size);
+            else
                 fetch_ahead((uintptr_t)x + (uintptr_t)(i * size + line) + ahead);
-            }
             if (before && in_place) /* a row that waits is not in L1 */
                 fetch_ahead((uintptr_t)before->e + (uintptr_t)((i + AHEAD_TO_DIVIDE) * size + line));
             if (before && !past_cache)

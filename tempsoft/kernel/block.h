@@ -30,10 +30,10 @@ TS_INLINE void fetch_far(uintptr_t address) {
 #endif
 }
 
-/* The same in two steps: what is AHEAD numbers of that size on to the farther cache, what was brought there to L1. The
- * lines of L1 that a CPU waits for at a time are few (Intel: 16), those of L2 three times as many. */
-TS_INLINE void fetch_twice(uintptr_t address, intptr_t size) {
-    fetch_far(address + (uintptr_t)(AHEAD * size));
+/* The same in two steps: what is `ahead` bytes on to the farther cache, what was brought there to L1, of numbers of that
+ * size. The lines of L1 that a CPU waits for at a time are few (Intel: 16), those of L2 three times as many. */
+TS_INLINE void fetch_twice(uintptr_t address, uintptr_t ahead, intptr_t size) {
+    fetch_far(address + ahead);
     fetch_ahead(address + (uintptr_t)(AHEAD_FROM_FAR * size));
 }
 
@@ -138,7 +138,7 @@ TS_INLINE void R(exp_together)(R(exp_function) exp_of, const REAL *x, const R(sc
                                R(seen) * seen, const R(settled) * settled, REAL *e) {
     VR v[TOGETHER];
     for (intptr_t line = 0; line < TOGETHER * LANES; line += LINE)
-        fetch_twice((uintptr_t)(x + line), sizeof(REAL));
+        fetch_twice((uintptr_t)(x + line), AHEAD * sizeof(REAL), sizeof(REAL));
     for (int k = 0; k < TOGETHER; k++)
         v[k] = V(load)(x + k * LANES);
     exp_of(v, TOGETHER, s, seen, settled);

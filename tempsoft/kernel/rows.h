@@ -36,16 +36,15 @@ TS_INLINE void R(begin_at)(R(beginning) * b, double temperature, R(scratch) * s)
     b->k = R(tempering_for)(s, temperature);
     b->a = R(split_of)(b->k->log2_e);
     b->is_moderate = R(is_moderate)(b->k);
-    b->looks = 0;
 }
 
 /* `b` is that of the row before. */
 TS_INLINE void R(begin)(R(beginning) * b, const ts_rows *rows, intptr_t i, ts_type type, R(scratch) * s) {
     const char *x = rows->logits.data + rows->logits_step * i;
-    const int looks = b->looks;
+    const int looks = b->looks > 0;
+    b->looks -= looks;
     if (rows->temperature_step)
         R(begin_at)(b, temperature_of(rows, i), s);
-    b->looks = looks > 0 ? looks - 1 : 0;
     const VR max = looks && rows->n_categories >= TS_GROUP ? R(max_of_groups)(x, rows->n_categories / TS_GROUP, type)
                                                            : R(first_max)(x, rows->n_categories, type);
     b->c = R(exponent_of)((double)V(largest)(max), b->k);
@@ -80,6 +79,7 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
     R(seam) line, *const seam = past_cache ? &line : NULL;
     line.n = 0;
     R(beginning) next;
+    next.looks = 0;
     R(begin_at)(&next, temperature_of(rows, first), s);
     R(begin)(&next, rows, first, type, s);
     int is_waiting = 0;
@@ -170,6 +170,7 @@ static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
 TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t end, ts_type type, R(plans) * plans,
                                 tempering *k, int *is_fast, R(scratch) * s) {
     R(beginning) next;
+    next.looks = 0;
     R(begin_at)(&next, temperature_of(rows, first), s);
     R(begin)(&next, rows, first, type, s);
     k[0] = s->k;
