@@ -320,20 +320,6 @@ def test_filtered_rows_past_the_cache(compiled, dtype, n):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("p", [0.01, 0.5, 0.9, 0.999])
-def test_flat_rows_after_their_cut(compiled, dtype, p):
-    """Sums made of the exponentials before the cut choose as those of the row after it do."""
-    rng = np.random.default_rng(3)
-    u = rng.random(300)
-    for scale, digits in ((1.0, 9), (0.3, 1), (0.0, 0)):
-        x = (scale * rng.normal(0, 1, 40_000)).round(digits).astype(dtype)
-        draws = compiled.sample(x, 2.0, top_p=p, u=u, num_samples=300)
-        with_log_prob, _ = compiled.sample(x, 2.0, top_p=p, u=u, num_samples=300, return_log_prob=True)
-        assert (draws == with_log_prob).all()
-        assert (tempsoft.softmax(x, 2.0, top_p=p)[draws] > 0).all()
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
 def test_plain_calls(compiled, dtype):
     """Plain arrays and numbers take a shorter way through Python, to the same results and dtypes."""
     x = rows(120, 50, dtype)

@@ -66,7 +66,7 @@ static inline double R(block_max)(const REAL *x, intptr_t n) {
         for (int k = 0; k < 4; k++) {
             VR v = V(load)(x + i + k * LANES);
             if (k * LANES % LINE == 0)
-                fetch_ahead((uintptr_t)x + (uintptr_t)(i + k * LANES + AHEAD) * sizeof(REAL));
+                fetch_twice((uintptr_t)(x + i + k * LANES), AHEAD * sizeof(REAL), sizeof(REAL));
             max[k] = V(max)(v, max[k]);
             sum[k] = V(add)(sum[k], v);
         }

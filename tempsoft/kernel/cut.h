@@ -6,7 +6,9 @@
  * reaches p, where it does. Then only the blocks whose largest entry reaches that bound are read again.
  */
 
-#if TS_REAL == 64 /* used by both */
+#if TS_REAL == 64                   /* used by both */
+#define SPREAD_LEAST (4 * TS_BLOCK) /* categories of a row that may be found to be spread, at least */
+
 /* The number kept by top_p of m equally likely entries. */
 static inline intptr_t share_of(double p, intptr_t m) {
     const double r = ceil(p * (double)m);
@@ -95,18 +97,20 @@ static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch
     R(cut_at)(row, n, R(find)(q, NULL, s), s);
 }
 
-/* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that. */
-static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(pass) * first, int has_maxima,
+/* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that. Where there is a
+ * sample of the row, there are no maxima of its blocks. */
+static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(sample) * sample,
                         const R(scratch) * s) {
     const intptr_t n = plan->n_categories;
     R(source) known = *row;
     known.block_max = s->block_max;
     R(search) q = {.plan = plan, .row = &known, .n = n, .low = -REAL_MAX, .high = REAL_MAX, .inside = plan->sum_hi};
+    q.kept = s->is_ready ? s->kept : NULL;
     q.target = p * (1 - 0x1p-40) * plan->sum_hi; /* a rounding error short of p is there */
     q.target = q.target > 0 ? q.target : 0x1p-1000;
     REAL maxima[SAMPLE_MOST];
     maxima[0] = (REAL)INFINITY;
-    const intptr_t n_blocks = first || !has_maxima || row->is_cut ? 0 : R(sorted_maxima)(n, maxima, s);
+    const intptr_t n_blocks = sample || row->is_cut ? 0 : R(sorted_maxima)(n, maxima, s);
     if (n_blocks > 0)
         R(weigh)(&q, maxima, n_blocks, s);
     double sum = 0;
@@ -115,56 +119,49 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
             q.low = maxima[b];
     if (q.low == maxima[0])
         q.high = q.low;
-    R(cut_at)(row, n, R(find)(q, first, s), s);
+    R(cut_at)(row, n, R(find)(q, sample, s), s);
 }
 
-/* Whether no few of some entries hold most of their mass: as if a quarter of them were equal. */
-TS_APART int R(looks_flat)(ts_plan *plan, const REAL *x, intptr_t n, double *mass, const R(scratch) * s) {
-    plan->exponent = R(first_exponent)(x, n, plan->k);
-    if (!(fabs(plan->exponent) < LARGEST_EXPONENT))
+/* Exponentials of some entries of a row, in s->weights, and their sum; 0 if they are out of reach. */
+TS_APART double R(weigh_some)(const REAL *x, intptr_t n, const tempering *k, const R(scratch) * s) {
+    const ts_plan plan = {.formula = TS_FAST, .k = k, .exponent = R(exponent_of)(R(block_max)(x, n), k)};
+    return fabs(plan.exponent) < LARGEST_EXPONENT ? R(exp_all)(&plan, plan.exponent, x, n, s->weights, NULL).hi : 0;
+}
+
+/* Whether p of the mass of a long row takes a sixteenth of its entries or more, by a sample; none is taken where one of
+ * its first entries holds most of their mass. */
+static int R(looks_spread)(const R(source) * row, intptr_t n, double p, const tempering *k, R(sample) * sample,
+                           const R(scratch) * s) {
+    if (n < SPREAD_LEAST || !R(is_moderate)(k))
         return 0;
-    ts_range range;
-    *mass = R(exp_all)(plan, plan->exponent, x, n, s->weights, &range).hi;
-    double squares = 0;
-    for (intptr_t i = 0; i < n; i++)
+    double mass = R(weigh_some)(R(read)(row, 0, TS_GROUP, s->block), TS_GROUP, k, s), squares = 0, largest = 0;
+    for (intptr_t i = 0; i < TS_GROUP && mass > 0; i++)
         squares += (double)s->weights[i] * (double)s->weights[i];
-    return range != TS_EXCEEDED && *mass * *mass > squares * (double)n / 4;
+    if (mass * mass <= 2 * squares) /* as of two equal ones, or fewer */
+        return 0;
+    R(take_sample)(sample, &(R(search)){.row = row, .n = n, .low = -REAL_MAX, .high = REAL_MAX}, s);
+    if (sample->n < SAMPLE_LEAST)
+        return 0;
+    mass = R(weigh_some)(sample->x, sample->n, k, s);
+    for (intptr_t i = 0; i < sample->n / 16; i++)
+        largest += (double)s->weights[i];
+    return largest < p * mass;
 }
 
-/* Pivots for the first pass of a long row that looks flat, before its sum is known; 0 if it does not, by its first
- * entries or by a sample. */
-static int R(pivots_of_flat)(const R(source) * row, intptr_t n, double p, const tempering *k, R(pass) * first,
-                             const R(scratch) * s) {
-    R(sample) sample;
-    R(search) q = {.row = row, .n = n, .low = -REAL_MAX, .high = REAL_MAX};
-    ts_plan plan = {.formula = TS_FAST, .k = k};
-    double mass;
-    if (n < 16 * TS_BLOCK || !R(is_moderate)(k) ||
-        !R(looks_flat)(&plan, R(read)(row, 0, TS_GROUP, s->block), TS_GROUP, &mass, s))
-        return 0;
-    R(take_sample)(&sample, &q, s);
-    if (sample.n < SAMPLE_LEAST || !R(looks_flat)(&plan, sample.x, sample.n, &mass, s))
-        return 0;
-    q.plan = &plan;
-    q.inside = mass * sample.each;
-    q.target = p * q.inside;
-    R(pivots_by_sample)(&q, &sample, 0, &first->lower, &first->upper, s);
-    return 1;
-}
-
-/* The plan of a row after a cut, from its exponentials and its plan before, which it takes the place of. The sums are
- * those that the exponentials of what is left would have. The last blocks first, as they are still in the cache. */
-static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *kept, const R(scratch) * s) {
+/* The plan of a row after a cut, from its plan and exponentials before, which it takes the place of. Its sums are those
+ * that the exponentials of what is left would have; the other exponentials become 0 if `clears`. The last blocks first,
+ * as they are still in the cache. */
+static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, REAL *kept, int clears, const R(scratch) * s) {
     const VR none = V(set1)((REAL)-INFINITY);
     for (intptr_t b = plan->n_blocks - 1; b >= 0; b--) {
         const intptr_t length = block_length(plan, b);
-        const REAL *e = kept + b * TS_BLOCK;
+        REAL *const e = kept + b * TS_BLOCK;
         if (!(plan->blocks.sum_hi[b] > 0))
             continue;
         dd sum;
         if (R(cuts_ties)(row, b)) {
             const REAL *x = R(read)(row, b, length, s->block);
-            sum = R(exp_all)(plan, plan->blocks.exponent[b], x, length, s->weights, NULL);
+            sum = R(exp_all)(plan, plan->blocks.exponent[b], x, length, e, NULL);
         } else {
             const REAL *x = R(load)(&row->numbers, b * TS_BLOCK, length, s->block);
             const VR least = V(set1)(R(least_left)(row, b));
@@ -177,6 +174,8 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *
                     fetch_ahead((uintptr_t)e + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
                     const VR v = i + TS_GROUP <= length ? V(load)(x + at) : V(load_up_to)(x + at, length - at, none);
                     left[k] = V(keep_ge)(v, least, V(load)(e + at));
+                    if (clears)
+                        V(store)(e + at, left[k]);
                 }
                 R(sum_vectors)(&sums, left);
             }
@@ -190,29 +189,24 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, const REAL *
     R(sum_blocks)(plan);
 }
 
-/* The plan at the temperature that top_p looks at, with the first pass for it if the row looks flat, and the cut. */
+/* The plan at the temperature that top_p looks at, and the cut. The exponentials of a row of which much is likely to be
+ * left are kept: for the search, and for the plan after the cut. */
 static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, double p, int wants_max, ts_plan *plan,
                            R(scratch) * s) {
-    R(pass) first = {-REAL_MAX, REAL_MAX, {0, 0, 0, 0}};
-    const int is_flat = R(pivots_of_flat)(row, n, p, R(tempering_for)(s, temperature), &first, s);
-    R(partition) d = R(partition_by)(first.lower, first.upper, REAL_MAX, s->window, s->room);
-    const R(wants) wants = is_flat && !wants_max ? R(JUST_SUMS) : R(MAXIMA);
-    for (intptr_t b = 0; wants == R(JUST_SUMS) && b * TS_BLOCK < n; b++)
-        s->block_max[b] = REAL_MAX; /* of a flat row every block is likely to keep something */
-    R(plan_partitioning)(plan, row, n, temperature, wants, is_flat ? &d : NULL, is_flat ? s->kept : NULL, s);
+    R(sample) sample;
+    const tempering *const k = R(tempering_for)(s, temperature);
+    const int is_spread = !wants_max && R(looks_spread)(row, n, p, k, &sample, s);
+    for (intptr_t b = 0; is_spread && b * TS_BLOCK < n; b++)
+        s->block_max[b] = REAL_MAX; /* not looked for, as every block is likely to keep something */
+    R(plan_row)(plan, row, n, temperature, is_spread ? R(JUST_SUMS) : R(MAXIMA), is_spread ? s->kept : NULL, s);
     if (plan->kind != TS_ORDINARY)
         return;
-    first.parts = d.parts;
-    first.parts.above = down_by(d.parts.above, (int)(plan->exponent - d.exponent));
-    const int is_whole = first.lower == first.upper || d.parts.n_collected == d.parts.n_inside;
-    const int is_first = is_flat && plan->formula == TS_FAST && is_whole;
-    if (is_first)
-        first.parts.inside = R(mass_inside)(plan, &d, first.lower, first.upper, s);
-    R(cut_mass)(row, plan, p, is_first ? &first : NULL, wants == R(MAXIMA), s);
-    if (is_first && !wants_max) {
+    /* what is left has the same formula then */
+    s->is_ready = is_spread && plan->formula == TS_FAST && fabs(plan->exponent) < LARGEST_EXPONENT / 2;
+    R(cut_mass)(row, plan, p, is_spread ? &sample : NULL, s);
+    if (s->is_ready) {
         s->ready = *plan;
-        R(plan_after_cut)(&s->ready, row, s->kept, s);
-        s->is_ready = 1;
+        R(plan_after_cut)(&s->ready, row, s->kept, s->clears, s);
     }
 }
 
@@ -273,7 +267,7 @@ static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scr
         R(cut_rank)(row, n, (intptr_t)knobs->top_k, s);
     if (has_p && !is_done) {
         R(plan_row)(&plan, row, n, temperature, R(JUST_SUMS), NULL, s);
-        R(cut_mass)(row, &plan, knobs->top_p, NULL, 1, s);
+        R(cut_mass)(row, &plan, knobs->top_p, NULL, s);
     }
     if (knobs->min_p > 0)
         R(cut_below)(row, n, max, temperature, knobs->min_p, s);

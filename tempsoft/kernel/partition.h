@@ -12,7 +12,6 @@ typedef struct {
     VR lower, upper, highest;
     int has_highest; /* a candidate may be above it */
     R(sum) above;
-    double exponent; /* that `parts.above` is relative to, in the plan of a row */
     REAL *window;
     intptr_t room;
 } R(partition);
@@ -43,6 +42,9 @@ TS_INLINE void R(partition_groups)(R(partition) * d, const REAL *x, intptr_t n, 
         TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k++) {
             const intptr_t at = i + k * LANES;
+            fetch_ahead((uintptr_t)(x + at + TS_BLOCK));
+            if (e)
+                fetch_ahead((uintptr_t)(e + at + TS_BLOCK));
             const VR v = i + TS_GROUP <= n ? V(load)(x + at) : V(load_up_to)(x + at, n - at, none);
             const v_mask is_over = V(not_le)(v, upper);
             const v_mask is_above = has_highest ? v_mask_and(is_over, V(ge)(highest, v)) : is_over;

@@ -75,19 +75,10 @@ static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
     plan->blocks.sum_hi[b] = plan->blocks.sum_lo[b] = 0.0;
 }
 
-/* Divide a block of exponent c, and keep what was found relative to it. */
-static void R(partition_on_the_way)(R(partition) * d, double c, const REAL *x, intptr_t n, const REAL *e) {
-    R(partition_block)(d, x, n, ALL_GROUPS, e);
-    d->parts.above = down_by(d->parts.above, (int)(c - d->exponent)) + R(sum_total)(&d->above).hi;
-    d->above = R(sum_zero)();
-    d->exponent = c;
-}
-
 /* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds
  * it, so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold
  * for this row: its largest logits are out of reach, or blocks out of reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(partition) * d, REAL *keep,
-                        const R(scratch) * s) {
+static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, REAL *keep, const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
     double c = R(first_exponent)(R(read)(row, 0, n_first, s->block), n_first, plan->k);
     double out_of_reach = -INFINITY;
@@ -102,8 +93,6 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
         const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
         ts_range range = TS_EXCEEDED;
         double max;
-        for (intptr_t i = 0; d && i < TS_BLOCK; i += LINE) /* what is kept is in the way of what is near */
-            fetch_far((uintptr_t)x + (uintptr_t)(4 * TS_BLOCK + i) * sizeof(REAL));
         if (in_reach)
             sum = R(exp_block_kept)(plan, c, x, length, rest, keep, start, s, wants == R(MAXIMA) ? &max : NULL, &range);
         const int exceeds = range == TS_EXCEEDED;
@@ -127,8 +116,6 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, R(
                 out_of_reach = exponent;
             }
         }
-        if (d)
-            R(partition_on_the_way)(d, c, x, length, keep && length == TS_BLOCK ? keep + start : s->weights);
         plan->is_low |= range == TS_LOW;
         if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
             continue;
@@ -194,25 +181,20 @@ static void R(begin_plan)(ts_plan *plan, intptr_t n, const tempering *k, const R
     plan->blocks = s->blocks;
 }
 
-/* The plan of a row, and what a division finds on the way unless that is NULL. Its exponentials are left in `keep`
- * unless that is NULL, and are meaningless unless the plan is ordinary. */
-static void R(plan_partitioning)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
-                                 R(partition) * d, REAL *keep, R(scratch) * s) {
+/* The plan of a row. Its exponentials are left in `keep` unless that is NULL, and are meaningless unless the plan is
+ * ordinary. */
+static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
+                        REAL *keep, R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature);
     R(begin_plan)(plan, n, k, s);
     if (!(temperature > 0 && temperature < INFINITY)) {
         R(plan_limit)(plan, row, s->block);
         return;
     }
-    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, wants, d, keep, s))
+    if (!R(is_moderate)(k) || !R(plan_fast)(plan, row, wants, keep, s))
         R(plan_careful)(plan, row, keep, s);
     if (plan->kind == TS_ORDINARY)
         R(sum_blocks)(plan);
-}
-
-static void R(plan_row)(ts_plan *plan, const R(source) * row, intptr_t n, double temperature, R(wants) wants,
-                        REAL *keep, R(scratch) * s) {
-    R(plan_partitioning)(plan, row, n, temperature, wants, NULL, keep, s);
 }
 
 /* The largest of some weights; NaN if one is negative or NaN. */

@@ -17,6 +17,7 @@
 typedef struct {
     const ts_plan *plan;   /* whose exponentials are added up; NULL counts */
     const R(source) * row; /* candidates are its entries low <= x <= high */
+    const REAL *kept;      /* those of `row`, each block relative to its own c; NULL if they were not kept */
     intptr_t n;            /* entries of `row`, candidates or not */
     REAL low, high;
     double above, inside,
@@ -45,28 +46,55 @@ static double R(mass_inside)(const ts_plan *plan, const R(partition) * d, REAL l
     return R(mass_of)(plan, d->window, d->parts.n_inside, s);
 }
 
-/* Measure the candidates above `upper`, and those from `lower` to `upper`, which are collected in `window`. */
-static R(parts)
-    R(partition_candidates)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
-    R(partition) d = R(partition_by)(lower, upper, q->high, window, s->room);
-    REAL *const e = q->plan && upper < q->high ? s->weights : NULL; /* else nothing is above */
+/* Divide a row at the pivots by the exponentials that were kept of it. */
+static void R(partition_kept)(R(partition) * d, const R(search) * q, REAL lower, const R(scratch) * s) {
+    const ts_plan *const plan = q->plan;
+    double exponent = plan->exponent; /* of what was added up since the last time */
+    for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        const intptr_t n = ts_block_length(q->n, b);
+        if (!(plan->blocks.sum_hi[b] > 0) || q->row->block_max[b] < lower)
+            continue;
+        if (plan->blocks.exponent[b] != exponent) {
+            d->parts.above += down_by(R(sum_total)(&d->above).hi, (int)(plan->exponent - exponent));
+            d->above = R(sum_zero)();
+            exponent = plan->blocks.exponent[b];
+        }
+        R(partition_block)(d, R(read)(q->row, b, n, s->block), n, ALL_GROUPS, q->kept + b * TS_BLOCK);
+    }
+    d->parts.above += down_by(R(sum_total)(&d->above).hi, (int)(plan->exponent - exponent));
+}
+
+/* The same by exponentials that are made again where something is above the pivots, or by counting. */
+static void R(partition_again)(R(partition) * d, const R(search) * q, REAL lower, int is_above, const R(scratch) * s) {
+    REAL *const e = q->plan && is_above ? s->weights : NULL;
     for (intptr_t b = 0; b * TS_BLOCK < q->n; b++) {
         const intptr_t n = ts_block_length(q->n, b);
         if (q->row->block_max && q->row->block_max[b] < lower)
             continue;
         const REAL *x = R(read)(q->row, b, n, s->block);
-        const uint32_t groups = R(groups_from)(x, n, d.lower);
+        const uint32_t groups = R(groups_from)(x, n, d->lower);
         if (e && groups)
             R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, NULL, NULL);
-        R(partition_block)(&d, x, n, groups, e);
+        R(partition_block)(d, x, n, groups, e);
     }
+    if (e)
+        d->parts.above = R(sum_total)(&d->above).hi;
+}
+
+/* Measure the candidates above `upper`, and those from `lower` to `upper`, which are collected in `window`. */
+static R(parts)
+    R(partition_candidates)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
+    R(partition) d = R(partition_by)(lower, upper, q->high, window, s->room);
+    const int is_above = upper < q->high; /* else nothing is */
+    if (q->kept && is_above)
+        R(partition_kept)(&d, q, lower, s);
+    else
+        R(partition_again)(&d, q, lower, is_above, s);
     if (!q->plan)
         d.parts.inside = (double)d.parts.n_inside;
-    else if (e)
-        d.parts.above = R(sum_total)(&d.above).hi;
-    if (q->plan && (lower == upper || d.parts.n_collected == d.parts.n_inside))
+    else if (lower == upper || d.parts.n_collected == d.parts.n_inside)
         d.parts.inside = R(mass_inside)(q->plan, &d, lower, upper, s);
-    else if (q->plan) /* there was no room for all: what is above the lower pivot, less what is above the upper */
+    else /* there was no room for all: what is above the lower pivot, less what is above the upper */
         d.parts.inside = R(partition_candidates)(q, lower, R(next_down)(lower), s->sink, s).above - d.parts.above;
     return d.parts;
 }
@@ -123,7 +151,7 @@ static R(place_of_cut) R(sort_few)(const R(search) * q, REAL *x, intptr_t n, con
     return (R(place_of_cut)){x[first], are_more ? i - first + 1 : ALL_TIES};
 }
 
-/* Some candidates, and how many entries each stands for. */
+/* Some candidates, the largest first, and how many entries each stands for. */
 typedef struct {
     REAL x[SAMPLE_MOST];
     intptr_t n;
@@ -141,7 +169,7 @@ static inline intptr_t sampled_place(intptr_t i, intptr_t step, intptr_t n) {
 
 /* The candidates among the entries of the row at these places. */
 static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scratch) * s) {
-    intptr_t wanted = q->n / 64;
+    intptr_t wanted = q->n / 128;
     wanted = wanted > SAMPLE_MOST ? SAMPLE_MOST : wanted < SAMPLE_LEAST ? SAMPLE_LEAST : wanted;
     const intptr_t step = q->n > wanted ? q->n / wanted : 1;
     const ts_vector *const numbers = &q->row->numbers;
@@ -160,6 +188,7 @@ static void R(take_sample)(R(sample) * sample, const R(search) * q, const R(scra
         if (v >= q->low && v <= q->high)
             sample->x[sample->n++] = v;
     }
+    R(sort_descending)(sample->x, sample->n);
 }
 
 static intptr_t R(count_equal)(const R(sample) * sample, REAL x) {
@@ -172,10 +201,9 @@ static intptr_t R(count_equal)(const R(sample) * sample, REAL x) {
 /* Pivots on both sides of where the target should be, by a sample; one alone at that place if `is_one` or where the
  * sample has it so often that it is the likely answer. What is below the place is better known from a sample than what
  * is above: there are more of them, and no few hold all. */
-static void R(pivots_by_sample)(const R(search) * q, R(sample) * sample, int is_one, REAL *lower, REAL *upper,
+static void R(pivots_by_sample)(const R(search) * q, const R(sample) * sample, int is_one, REAL *lower, REAL *upper,
                                 const R(scratch) * s) {
     const intptr_t n = sample->n;
-    R(sort_descending)(sample->x, n);
     R(weigh)(q, sample->x, n, s);
     const double below = q->inside - (q->target - q->above);
     double so_far = 0;
@@ -220,6 +248,7 @@ static void R(choose_pivots)(const R(search) * q, int round, const REAL *window,
     } else if (n_window > SAMPLE_LEAST) {
         for (sample.n = 0; sample.n < SAMPLE_LEAST; sample.n++)
             sample.x[sample.n] = window[sample.n * (n_window / SAMPLE_LEAST)];
+        R(sort_descending)(sample.x, sample.n);
         R(weigh)(q, sample.x, sample.n, s);
         double mass = 0;
         for (intptr_t i = 0; i < sample.n; i++)
@@ -233,60 +262,51 @@ static void R(choose_pivots)(const R(search) * q, int round, const REAL *window,
     }
 }
 
-/* The first pass of a search: its pivots and what it found, with the window filled. */
-typedef struct {
-    REAL lower, upper;
-    R(parts) parts;
-} R(pass);
-
-/* The place of the cut of a search; it has one. The first pass has been made, or is made with all candidates where
- * there should be few of them: in a short row, or above a bound. */
-static R(place_of_cut) R(find)(R(search) q, const R(pass) * first, const R(scratch) * s) {
+/* The place of the cut of a search; it has one. The first pass is made with all candidates where there should be few of
+ * them: in a short row, or above a bound; by a sample of the row, if there is one. */
+static R(place_of_cut) R(find)(R(search) q, const R(sample) * sample, const R(scratch) * s) {
     const int is_narrow = q.n <= FEW || q.low > -REAL_MAX;
     REAL *window = s->window, *other = s->window + s->room + LANES;
     R(source) collected = R(whole)(&q.row->numbers);
     intptr_t n_prefix = 0;
     for (int round = 0;; round++) {
-        R(pass) pass = {q.low, q.high, {0, 0, 0, 0}};
-        if (round == 0 && first) {
-            pass = *first;
-        } else {
-            if (round > 0 || !is_narrow)
-                R(choose_pivots)(&q, round, window, n_prefix, &pass.lower, &pass.upper, s);
-            pass.parts = R(partition_candidates)(&q, pass.lower, pass.upper, window, s);
-        }
-        const R(parts) *parts = &pass.parts;
-        const double above = q.above + parts->above;
+        REAL lower = q.low, upper = q.high;
+        if (round == 0 && sample)
+            R(pivots_by_sample)(&q, sample, 0, &lower, &upper, s);
+        else if (round > 0 || !is_narrow)
+            R(choose_pivots)(&q, round, window, n_prefix, &lower, &upper, s);
+        const R(parts) parts = R(partition_candidates)(&q, lower, upper, window, s);
+        const double above = q.above + parts.above;
         n_prefix = 0;
-        if (pass.lower == q.low &&
-            above + parts->inside < q.target) /* by rounding errors there is less than was left */
+        if (lower == q.low && above + parts.inside < q.target) /* by rounding errors there is less than was left */
             return (R(place_of_cut)){q.low, ALL_TIES};
         if (above >= q.target) {
-            q.low = R(next_up)(pass.upper);
-            q.inside = parts->above;
-        } else if (above + parts->inside < q.target) {
-            q.above = above + parts->inside;
-            q.inside -= parts->above + parts->inside;
-            q.high = R(next_down)(pass.lower);
+            q.low = R(next_up)(upper);
+            q.inside = parts.above;
+        } else if (above + parts.inside < q.target) {
+            q.above = above + parts.inside;
+            q.inside -= parts.above + parts.inside;
+            q.high = R(next_down)(lower);
         } else {
             q.above = above;
-            q.inside = parts->inside;
-            q.low = pass.lower;
-            q.high = pass.upper;
+            q.inside = parts.inside;
+            q.low = lower;
+            q.high = upper;
             if (q.low == q.high) {
-                const double each = parts->inside / (double)parts->n_inside, ties = ceil((q.target - above) / each);
-                const int are_all = ties >= (double)parts->n_inside;
+                const double each = parts.inside / (double)parts.n_inside, ties = ceil((q.target - above) / each);
+                const int are_all = ties >= (double)parts.n_inside;
                 return (R(place_of_cut)){q.low, are_all ? ALL_TIES : ties < 1 ? 1 : (intptr_t)ties};
             }
-            if (parts->n_collected < parts->n_inside) {
-                n_prefix = parts->n_collected;
+            if (parts.n_collected < parts.n_inside) {
+                n_prefix = parts.n_collected;
                 continue;
             }
-            if (parts->n_inside <= FEW)
-                return R(sort_few)(&q, window, parts->n_inside, s);
+            if (parts.n_inside <= FEW)
+                return R(sort_few)(&q, window, parts.n_inside, s);
             collected.numbers = (ts_vector){(char *)window, sizeof(REAL), PLAIN};
             q.row = &collected;
-            q.n = parts->n_inside;
+            q.kept = NULL;
+            q.n = parts.n_inside;
             REAL *const free_one = other;
             other = window;
             window = free_one;

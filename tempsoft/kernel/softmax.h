@@ -85,7 +85,12 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     else if (R(is_plain)(out) && out->data != row->numbers.data)
         keep = (REAL *)out->data;
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, R(JUST_SUMS), keep, s);
+    if (s->is_ready && s->ready.k->temperature == knobs->temperature) {
+        plan = s->ready;
+        keep = s->kept;
+    } else {
+        R(plan_row)(&plan, row, n, knobs->temperature, R(JUST_SUMS), keep, s);
+    }
     R(divide_waiting)(s);
     if (plan.kind == TS_NAN || plan.kind == TS_NOWHERE) {
         R(fill)(out, 0, n, (REAL)NAN, s->block);

@@ -34,19 +34,20 @@ typedef struct {
     sorted_draw *sorted;
     intptr_t *block_of; /* of a draw, and the fraction of it */
     double *fraction;
-    tempering k;      /* of the last row; most have the same */
-    REAL *turned;     /* rows that are worked on together, or their exponentials: see ts_together_doubles */
-    int rest, pause;  /* for adjacent.h: tries to leave out, and how many that were; */
-    REAL *row_of;     /* of each number of LANES rows, as bits, */
-    intptr_t rows_of; /* of so many categories, 0 if none yet */
-    double *tile;     /* for columns.h */
-    REAL *sink;       /* for filters: a vector, for a search that collects nothing; */
-    REAL *window;     /* two windows, */
-    intptr_t room;    /* of so many numbers */
-    REAL *kept;       /* and the exponentials of a row that is cut by its mass, from which its sums are made again */
-    ts_plan ready;    /* the plan of that row after the cut, */
-    int is_ready;     /* if it was made */
-    REAL *row;        /* a row of exponentials, or NULL */
+    tempering k;          /* of the last row; most have the same */
+    REAL *turned;         /* rows that are worked on together, or their exponentials: see ts_together_doubles */
+    int rest, pause;      /* for adjacent.h: tries to leave out, and how many that were; */
+    REAL *row_of;         /* of each number of LANES rows, as bits, */
+    intptr_t rows_of;     /* of so many categories, 0 if none yet */
+    double *tile;         /* for columns.h */
+    REAL *sink;           /* for filters: a vector, for a search that collects nothing; */
+    REAL *window;         /* two windows, */
+    intptr_t room;        /* of so many numbers */
+    REAL *kept;           /* and the exponentials of a row that is cut by its mass, */
+    int clears;           /* whether they are to be 0 where the cut removed something; */
+    ts_plan ready;        /* the plan of that row after the cut, from them, */
+    int is_ready;         /* if it was made */
+    REAL *row;            /* a row of exponentials, or NULL */
     R(waiting) * waiting; /* what is known of those that wait there, or NULL if none do */
     int past_cache;       /* whether results are written past the cache */
     double *strip;        /* a strip of columns, or NULL */
@@ -96,6 +97,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.window = s.sink + TS_GROUP;
     s.room = ts_room(rows->n_categories);
     s.kept = s.window + 2 * (s.room + 16);
+    s.clears = which == TS_SOFTMAX;
     s.is_ready = 0;
     left = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     s.row = NULL;

@@ -1,0 +1,117 @@
+"""Long rows of which top_p keeps many entries: what is known of them before the cut serves after it, to the bit.
+
+Their exponentials are kept, divided at two pivots and added up again without those that the cut removes. A row in which
+these are -inf from the beginning has neither pivots nor a cut, and must give the same.
+"""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+INF = np.inf
+DTYPES = ["float16", ml_dtypes.bfloat16, "float32", "float64"]
+
+
+def normal(rng, n):
+    return rng.normal(0, 1, n)
+
+
+def wide(rng, n):
+    return rng.normal(0, 2, n)
+
+
+def all_equal(rng, n):
+    return np.full(n, 0.3)
+
+
+def rounded(rng, n):
+    """Hundreds of entries equal the one that is cut into."""
+    return rng.normal(0, 1, n).round(1)
+
+
+def masked(rng, n):
+    return np.where(rng.random(n) < 0.4, -INF, rng.normal(0, 1, n))
+
+
+def masked_in_blocks(rng, n):
+    """Blocks without an entry, the last one among them."""
+    return np.where(np.arange(n) // 1024 % 3 == n // 1024 % 3, -INF, rng.normal(0, 1, n))
+
+
+def low_at_first(rng, n):
+    """Exponentials of blocks that count are relative to powers of two that differ."""
+    x = rng.normal(0, 0.5, n)
+    x[:64] -= 30
+    x[3000] = 10
+    return x
+
+
+def nothing_at_first(rng, n):
+    x = rng.normal(0, 0.5, n)
+    x[:1024] -= 500
+    return x
+
+
+def ascending(rng, n):
+    return np.sort(rng.normal(0, 1, n))
+
+
+ROWS = [normal, wide, all_equal, rounded, masked, masked_in_blocks, low_at_first, nothing_at_first, ascending]
+
+
+def kept_by_hand(x, t, p):
+    """Which entries of a row of floats top_p keeps, and whether that is beyond doubt."""
+    e = np.exp((x - x.max()) / t)
+    order = np.lexsort((np.arange(len(x)), -x))
+    cumulative = np.cumsum(e[order]) / e.sum()
+    number = np.searchsorted(cumulative, p) + 1
+    is_sure = np.abs(cumulative - p).min() > 1e-10
+    kept = np.zeros(len(x), bool)
+    kept[order[:number]] = True
+    return kept & (x > -INF), is_sure
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make", ROWS)
+@pytest.mark.parametrize("n", [4096, 5001, 40_000])
+def test_what_is_left(compiled, make, n, dtype):
+    rng = np.random.default_rng(n)
+    x = make(rng, n).astype(dtype)
+    u = (np.arange(500) + rng.random(500)) / 500
+    n_sure = 0
+    for t in (1.0, 0.6, 2.0):
+        for p in (0.02, 0.5, 0.9, 0.999):
+            probabilities = compiled.softmax(x, t, top_p=p)
+            kept, is_sure = kept_by_hand(x.astype(float), t, p)
+            if is_sure:
+                n_sure += 1
+                assert ((probabilities > 0) == kept).all()
+            left = np.where(probabilities > 0, x, np.array(-INF, dtype))
+            assert probabilities.tobytes() == compiled.softmax(left, t).tobytes()
+            draws = compiled.sample(x, t, top_p=p, u=u, num_samples=500)
+            assert (draws == compiled.sample(left, t, u=u, num_samples=500)).all()
+            for others in ({"min_p": 1e-30}, {"return_log_prob": True}):
+                again = compiled.sample(x, t, top_p=p, u=u, num_samples=500, **others)
+                assert (draws == (again[0] if isinstance(again, tuple) else again)).all()
+    assert n_sure > 0 or make is all_equal
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_rows_among_others(compiled, dtype):
+    """Nothing of a spread row is left for the next, which is of another kind or lies otherwise in memory."""
+    rng = np.random.default_rng(5)
+    x = np.stack([make(rng, 5000) for make in ROWS] + [rng.normal(0, 9, 5000), np.full(5000, -INF)]).astype(dtype)
+    x = np.repeat(x, 2, axis=0)
+    u = rng.random(len(x))
+    top_p = np.where(np.arange(len(x)) % 2, 1.0, 0.9)
+    for filters in ({"top_p": 0.9}, {"top_p": top_p}, {"top_p": 0.9, "temperature_last": True}):
+        each = [{k: v[i] if np.ndim(v) else v for k, v in filters.items()} for i in range(len(x))]
+        right = [compiled.softmax(row, 0.7, **each[i]) for i, row in enumerate(x)]
+        draws = [compiled.sample(row, 0.7, u=u[i], on_invalid="mark", **each[i]) for i, row in enumerate(x)]
+        for logits, axis in ((x, -1), (np.ascontiguousarray(x.T), 0), (x[:, ::-1][:, ::-1], -1)):
+            result = np.moveaxis(compiled.softmax(logits, 0.7, axis=axis, **filters), axis, -1)
+            assert result.tobytes() == np.stack(right).tobytes()
+            result = compiled.sample(logits, 0.7, axis=axis, u=u, on_invalid="mark", **filters)
+            assert (result == draws).all()
