@@ -7,9 +7,13 @@ before are waited for, and calls that are not long are made once untimed, which 
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import math
+import os
+import pathlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,7 +23,8 @@ import numpy as np
 SHORTEST_TIMING = 0.0002  # seconds; faster calls are timed in loops of so long
 LONG = 0.01  # seconds: the state of the machine before a longer call is no part of its time
 SLOW = 0.2  # seconds: calls that get the fewest rounds
-QUIET, LONGEST_WAIT = 0.2, 50  # of a CPU that this process uses while it sleeps; milliseconds
+PAUSE, MOST_PAUSES = 0.001, 50  # seconds
+THREADS = "/proc/self/task"
 
 Run = Callable[[], Any]
 
@@ -89,8 +94,24 @@ def in_turns(runs: Mapping[str, Run], estimates: Mapping[str, float], effort: Ef
 
 def _wait_until_quiet() -> None:
     """Sleep until the threads of this process sleep as well: pools of OpenMP, onnxruntime and XLA spin for a while."""
-    for _ in range(LONGEST_WAIT):
-        used, started = time.process_time(), time.perf_counter()
-        time.sleep(0.001)
-        if time.process_time() - used < QUIET * (time.perf_counter() - started):
+    for _ in range(MOST_PAUSES):
+        time.sleep(PAUSE)
+        if not is_a_thread_running():
             return
+
+
+def is_a_thread_running() -> bool:
+    """Whether a thread of this process but the calling one is running, or waits for a CPU. The time that the process
+    has used would not show it: that of a thread on another CPU is added up only every few milliseconds.
+    """
+    here = str(threading.get_native_id())
+    try:
+        others = [name for name in os.listdir(THREADS) if name != here]
+    except OSError:  # not Linux
+        return False
+    for name in others:
+        with contextlib.suppress(OSError):  # it has ended
+            state = pathlib.Path(THREADS, name, "stat").read_bytes().rpartition(b")")[2].split()[0]
+            if state == b"R":
+                return True
+    return False

@@ -13,6 +13,7 @@ import math
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -24,6 +25,7 @@ SHARED_SLICE = 1 << 22  # the same where nothing is copied, and threads share: n
 LARGE_SLICE = 1 << 23  # the same of one thread: columns begin anew in each slice
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
+AWAKE = 0.0005  # seconds
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
 _tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -186,11 +188,16 @@ class _Sharing:
             raise self.error
 
     def _is_joined(self) -> bool:
-        """Wait a little for threads that have started; what a signal raises meanwhile is kept for later."""
+        """Wait a little for threads that have started, awake at first, as to be woken takes long; what a signal raises
+        meanwhile is kept for later.
+        """
         try:
-            with self.lock:
-                if self.n_ended == self.n_started:
-                    return True
+            end = time.perf_counter() + AWAKE
+            while time.perf_counter() < end:
+                with self.lock:
+                    if self.n_ended == self.n_started:
+                        return True
+                time.sleep(0)
             with contextlib.suppress(queue.Empty):
                 self.ended.get(timeout=0.05)
         except BaseException as error:

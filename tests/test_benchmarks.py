@@ -4,12 +4,15 @@ looks at how long anything took.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import json
 import pathlib
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -219,3 +222,20 @@ def test_ceilings_move_every_byte():
             task.own_check(result)
             with pytest.raises(module("implementations").WrongResultError):
                 task.own_check(result[:0] or [0] if isinstance(result, list) else result + 1)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="no list of threads")
+def test_a_thread_that_spins_is_seen():
+    """As is that it no longer does: timings wait for it."""
+    turns = module("turns")
+    thread = threading.Thread(target=hashlib.pbkdf2_hmac, args=("sha256", b"", b"", 10**6))
+    thread.start()
+    while thread.is_alive() and not turns.is_a_thread_running():
+        time.sleep(0.001)
+    assert thread.is_alive()
+    thread.join()
+    for _ in range(1000):
+        if not turns.is_a_thread_running():
+            return
+        time.sleep(0.01)
+    pytest.fail("a thread is still running")
