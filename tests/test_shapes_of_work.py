@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from ways import one_by_one, past_the_cache
 
-import tempsoft
 from tempsoft import calls
 
 DTYPES = ["float16", "float32", "float64"]
