@@ -8,8 +8,7 @@
  * taken as in short.h or sixteen.h.
  */
 
-#define FEWEST_FAR 8      /* categories of rows that are fetched to L2: of fewer the sums take longer than reading */
-#define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
+#define FEWEST_FAR 8 /* categories of rows that are fetched to L2: of fewer the sums take longer than reading */
 
 typedef struct {
     const char *x;
@@ -112,21 +111,12 @@ static intptr_t R(first_on_line)(const ts_rows *rows) {
     return 0;
 }
 
-/* `does`: whether the c that was tried did. Where none does, they are tried more and more seldom. */
-static int R(remember)(int does, R(scratch) * s) {
-    s->pause = does ? 0 : s->pause < LONGEST_PAUSE ? 2 * s->pause + 1 : LONGEST_PAUSE;
-    s->rest = s->pause;
-    return does;
-}
-
 /* Whether rows are adjacent, and it is time to try. */
 static int R(are_adjacent)(const ts_rows *rows, R(scratch) * s) {
     if (rows->logits_step != rows->n_categories * R(size_of)(rows->logits.type) || rows->temperature_step != 0 ||
         !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
         return 0;
-    const int is_time = s->rest == 0;
-    s->rest -= !is_time;
-    return is_time;
+    return R(is_time_to_try)(s);
 }
 
 /* Rows from `first` on, a multiple of `unit`: as many as stay in L1. */

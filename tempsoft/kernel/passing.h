@@ -236,13 +236,19 @@ TS_INLINE int R(sum_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, i
     return 1;
 }
 
+/* The same, if it is time to try. */
+TS_INLINE int R(try_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, intptr_t i, R(strip_way) way, int which,
+                             R(strip) * before, R(scratch) * s) {
+    return R(is_time_to_try)(s) && R(remember)(R(sum_columns)(t, step, rows, i, way, which, before, s), s);
+}
+
 /* The exponentials of a strip as well, as wide as is best: fewer visits of memory are waited for, but of few categories
  * that is less than what their sums take, which leave L1. From memory an Intel CPU copies wide strips more slowly. */
 TS_INLINE int R(exps_of_columns)(R(strip) * t, const ts_rows *rows, intptr_t i, int which, R(strip) * before,
                                  R(scratch) * s) {
     return WIDE_STRIP == 1 || rows->n_categories < FEWEST_WIDE || rows->past_cache == TS_PAST_READ_TWICE
-               ? R(sum_columns)(t, STRIP, rows, i, R(EXPONENTIALS_KEPT), which, before, s)
-               : R(sum_columns)(t, WIDEST, rows, i, R(EXPONENTIALS_KEPT), which, before, s);
+               ? R(try_columns)(t, STRIP, rows, i, R(EXPONENTIALS_KEPT), which, before, s)
+               : R(try_columns)(t, WIDEST, rows, i, R(EXPONENTIALS_KEPT), which, before, s);
 }
 
 /* softmax of strips from column i on, each divided while the next is read; how many columns were taken. */
@@ -272,7 +278,7 @@ static intptr_t R(softmax_strips)(const ts_rows *rows, intptr_t i, R(scratch) * 
 
 static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
     R(strip) t;
-    if (!R(sum_columns)(&t, STRIP, rows, i, R(SUMS), 0, NULL, s))
+    if (!R(try_columns)(&t, STRIP, rows, i, R(SUMS), 0, NULL, s))
         return R(take_strip)(rows, i, R(logsumexp_tile), s);
     for (int at = 0; at * TILE < t.width; at++) {
         R(plans) plans;
@@ -290,7 +296,7 @@ static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) *
 static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
     R(strip) t;
     R(log_scales) scales[STRIP / TILE];
-    int is_done = R(sum_columns)(&t, STRIP, rows, i, R(LOGITS_KEPT), 0, NULL, s);
+    int is_done = R(try_columns)(&t, STRIP, rows, i, R(LOGITS_KEPT), 0, NULL, s);
     for (int at = 0; at * TILE < STRIP && is_done; at++) {
         R(plans) plans;
         R(plans_of_tile)(&t.tiles[at], &plans, s);

@@ -66,7 +66,7 @@
 #define SMALLEST_NORMAL 0x1p-126f
 #define LEAST_LO 0x1p-101f    /* SMALLEST_NORMAL over an exponential of n = -74 - 1/8 */
 #define DOWN 70               /* quotients that may be subnormal are made times 2^this more than their depth, */
-#define LEAST_DOWN 110        /* but at least 2^this, */
+#define LEAST_DOWN 124        /* but at least 2^this, as no quotient is above 1, */
 #define MOST_DOWN 250         /* and at most */
 #define REACH 34              /* HEADROOM of rows of one c: their sums have a factor that is a normal number */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */

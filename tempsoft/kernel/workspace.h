@@ -36,7 +36,7 @@ typedef struct {
     double *fraction;
     tempering k;          /* of the last row; most have the same */
     REAL *turned;         /* rows that are worked on together, or their exponentials: see ts_together_doubles */
-    int rest, pause;      /* for adjacent.h: tries to leave out, and how many that were; */
+    int rest, pause;      /* for rows together: tries to leave out, and how many that were; */
     REAL *row_of;         /* of each number of LANES rows, as bits, */
     intptr_t rows_of;     /* of so many categories, 0 if none yet */
     double *tile;         /* for columns.h */
@@ -112,4 +112,22 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     if (s.waiting)
         *s.waiting = (R(waiting)){.n = 0, .seam = {.n = 0}, .factors = (REAL *)(s.waiting + 1)};
     return s;
+}
+
+#if TS_REAL == 64         /* used by both */
+#define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
+#endif
+
+/* Whether to try what works if the first c does for all of some rows. */
+static inline int R(is_time_to_try)(R(scratch) * s) {
+    const int is_time = s->rest == 0;
+    s->rest -= !is_time;
+    return is_time;
+}
+
+/* `does`: whether the c that was tried did. Where none does, they are tried more and more seldom. */
+static inline int R(remember)(int does, R(scratch) * s) {
+    s->pause = does ? 0 : s->pause < LONGEST_PAUSE ? 2 * s->pause + 1 : LONGEST_PAUSE;
+    s->rest = s->pause;
+    return does;
 }
