@@ -23,6 +23,7 @@ DRAWS = (SAMPLE, SAMPLE_WEIGHTS)
 # the input, from a generator, a shape and a float type
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any, Any], np.ndarray]] = {
     "normal, sd 1": lambda rng, shape, dtype: rng.standard_normal(shape, dtype),
+    "normal, sd 2": lambda rng, shape, dtype: rng.standard_normal(shape, dtype) * dtype(2),
     "normal, sd 3": lambda rng, shape, dtype: rng.standard_normal(shape, dtype) * dtype(3),
     "normal, sd 3, half of it -inf": lambda rng, shape, dtype: np.where(
         rng.random(shape, np.float32) < 0.5, dtype(-np.inf), rng.standard_normal(shape, dtype) * dtype(3)
@@ -204,6 +205,8 @@ CASES: tuple[Case, ...] = (
     Case(name="hundred_labels", shape=(300_000, 100), functions=(SOFTMAX,)),
     # class scores of the pixels of an image, classes first
     Case(name="pixel_classes", shape=(1000, 32768), functions=(SOFTMAX, LOGSUMEXP), main=(SOFTMAX,), axis=0),
+    # the same at an annealed temperature
+    Case(name="annealed_pixels", shape=(1000, 32768), functions=(SOFTMAX,), axis=0, temperature=0.1),
     # the classifier as it comes in other dtypes
     replace(_CLASSIFIER, name="classifier_float64", functions=(*MAPS, LOGSUMEXP, SAMPLE), main=(), dtype="float64"),
     replace(_CLASSIFIER, name="classifier_float16", functions=MAPS, main=(), dtype="float16"),
@@ -227,6 +230,7 @@ CASES: tuple[Case, ...] = (
     replace(_DECODING, name="decoding_top_k", filters=(("top_k", 50),)),
     replace(_DECODING, name="decoding_min_p", main=(), filters=(("min_p", 0.05),)),
     replace(_DECODING, name="decoding_top_p", filters=(("top_p", 0.9),), distribution="normal, sd 12"),
+    replace(_DECODING, name="decoding_top_p_spread", main=(), filters=(("top_p", 0.9),), distribution="normal, sd 2"),
     replace(
         _DECODING,
         name="decoding_top_p_flat",

@@ -55,6 +55,7 @@ SHAPES: dict[str, tuple[int, ...]] = {  # of cases of cases.py: valgrind is fift
     "decoding_top_k": (4, 32768),
     "decoding_min_p": (4, 32768),
     "decoding_top_p": (4, 32768),
+    "decoding_top_p_spread": (4, 32768),
     "decoding_top_p_flat": (4, 32768),
     "alternatives": (4, 32768),
     "many_draws": (10, 1000),

@@ -302,6 +302,20 @@ def test_long_rows_that_wait(compiled, dtype, n):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
+def test_strips_for_which_the_first_logits_do_not_tell(compiled, function, dtype):
+    """Columns of wide and of narrow rows in turn: strips are declined, left out, and tried again."""
+    rng = np.random.default_rng(11)
+    spread = np.repeat(rng.choice([0.1, 5.0], 60), 100)
+    x = (spread * rng.normal(0, 1, (200, len(spread)))).astype(dtype)
+    call = getattr(compiled, function)
+    right = np.stack([call(column, 0.05) for column in x.T], axis=-1)
+    assert call(x, 0.05, axis=0).tobytes() == right.tobytes()
+    with past_the_cache():
+        assert call(x, 0.05, axis=0).tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [3, 100, 1024, 1025, 2048, 5000, 100_000])
 def test_filtered_rows_past_the_cache(compiled, dtype, n):
     """Filters and results that go past the cache do not get into each other's memory."""
