@@ -23,7 +23,8 @@ import numpy as np
 SHORTEST_TIMING = 0.0002  # seconds; faster calls are timed in loops of so long
 LONG = 0.01  # seconds: the state of the machine before a longer call is no part of its time
 SLOW = 0.2  # seconds: calls that get the fewest rounds
-PAUSE, MOST_PAUSES = 0.001, 50  # seconds
+PAUSE = 0.001  # seconds
+MOST_PAUSES = 50
 THREADS = "/proc/self/task"
 
 Run = Callable[[], Any]

@@ -104,6 +104,17 @@ cdef extern from * nogil:
 
 cdef extern from * nogil:
     """
+    #if defined(__unix__) || defined(__APPLE__)
+    #include <sched.h>
+    #define ts_yield sched_yield
+    #else
+    #define ts_yield() 0
+    #endif
+    """
+    int ts_yield()
+
+cdef extern from * nogil:
+    """
     #if PY_VERSION_HEX >= 0x030d0000
     #define ts_current_thread PyThreadState_GetUnchecked
     #else
@@ -494,6 +505,14 @@ WEIGHTS = <int>TS_WEIGHTS
 def current_cpu():
     """Of the calling thread, as the operating system counts them; -1 where it does not say."""
     return ts_current_cpu()
+
+
+def stay_awake():
+    """Some ten microseconds of nothing, in which other threads may have Python and the CPU. Sleep takes longer."""
+    cdef int i
+    with nogil:
+        for i in range(32):
+            ts_yield()
 
 
 def supported_isas():

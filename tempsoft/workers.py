@@ -25,7 +25,7 @@ SHARED_SLICE = 1 << 22  # the same where nothing is copied, and threads share: n
 LARGE_SLICE = 1 << 23  # the same of one thread: columns begin anew in each slice
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
-AWAKE = 0.0005  # seconds
+AWAKE = 0.0005  # seconds that a caller waits awake for others
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
 _tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -197,7 +197,7 @@ class _Sharing:
                 with self.lock:
                     if self.n_ended == self.n_started:
                         return True
-                time.sleep(0)
+                _kernels.stay_awake()
             with contextlib.suppress(queue.Empty):
                 self.ended.get(timeout=0.05)
         except BaseException as error:

@@ -61,13 +61,13 @@ def ascending(rng, n):
 ROWS = [normal, wide, all_equal, rounded, masked, masked_in_blocks, low_at_first, nothing_at_first, ascending]
 
 
-def kept_by_hand(x, t, p):
+def kept_by_hand(x, t, p, slack):
     """Which entries of a row of floats top_p keeps, and whether that is beyond doubt."""
     e = np.exp((x - x.max()) / t)
     order = np.lexsort((np.arange(len(x)), -x))
     cumulative = np.cumsum(e[order]) / e.sum()
     number = np.searchsorted(cumulative, p) + 1
-    is_sure = np.abs(cumulative - p).min() > 1e-10
+    is_sure = np.abs(cumulative - p).min() > slack
     kept = np.zeros(len(x), bool)
     kept[order[:number]] = True
     return kept & (x > -INF), is_sure
@@ -80,11 +80,12 @@ def test_what_is_left(compiled, make, n, dtype):
     rng = np.random.default_rng(n)
     x = make(rng, n).astype(dtype)
     u = (np.arange(500) + rng.random(500)) / 500
+    slack = 1e-12 if dtype == "float64" else 1e-6
     n_sure = 0
     for t in (1.0, 0.6, 2.0):
         for p in (0.02, 0.5, 0.9, 0.999):
             probabilities = compiled.softmax(x, t, top_p=p)
-            kept, is_sure = kept_by_hand(x.astype(float), t, p)
+            kept, is_sure = kept_by_hand(x.astype(float), t, p, slack)
             if is_sure:
                 n_sure += 1
                 assert ((probabilities > 0) == kept).all()
@@ -96,6 +97,35 @@ def test_what_is_left(compiled, make, n, dtype):
                 again = compiled.sample(x, t, top_p=p, u=u, num_samples=500, **others)
                 assert (draws == (again[0] if isinstance(again, tuple) else again)).all()
     assert n_sure > 0 or make is all_equal
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("make", [normal, rounded, masked, low_at_first])
+def test_what_is_left_at_another_temperature(compiled, make, dtype):
+    """The filter looks at a temperature of 1, where exponentials were kept that are not those of the row."""
+    rng = np.random.default_rng(1)
+    x = make(rng, 5000).astype(dtype)
+    u = (np.arange(300) + rng.random(300)) / 300
+    for p in (0.5, 0.9, 0.999):
+        left = np.where(compiled.softmax(x, top_p=p) > 0, x, np.array(-INF, dtype))
+        for t in (0.6, 2.0, 0.0, INF, 1.0):
+            probabilities = compiled.softmax(x, t, top_p=p, temperature_last=True)
+            assert probabilities.tobytes() == compiled.softmax(left, t).tobytes()
+            draws = compiled.sample(x, t, top_p=p, temperature_last=True, u=u, num_samples=300)
+            assert (draws == compiled.sample(left, t, u=u, num_samples=300)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_blocks_far_below(compiled, dtype):
+    """However many bits below the rest, blocks that hold nothing are nothing to the search."""
+    x = np.random.default_rng(1).normal(0, 1, 8192)
+    for bits in (150, 160, 210, *range(2035, 2055), 4096, *range(6130, 6150)):
+        row = x.copy()
+        row[:1024] -= bits * np.log(2)
+        row = row.astype(dtype)
+        kept, is_sure = kept_by_hand(row.astype(float), 1.0, 0.9, 1e-6)
+        assert is_sure
+        assert ((compiled.softmax(row, top_p=0.9) > 0) == kept).all()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

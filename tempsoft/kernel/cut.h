@@ -97,15 +97,15 @@ static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch
     R(cut_at)(row, n, R(find)(q, NULL, s), s);
 }
 
-/* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that. Where there is a
- * sample of the row, there are no maxima of its blocks. */
-static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(sample) * sample,
+/* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that: by a sample, and by
+ * exponentials that were kept, where these are not NULL. With a sample, maxima of blocks were not looked for. */
+static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(sample) * sample, const REAL *kept,
                         const R(scratch) * s) {
     const intptr_t n = plan->n_categories;
     R(source) known = *row;
     known.block_max = s->block_max;
-    R(search) q = {.plan = plan, .row = &known, .n = n, .low = -REAL_MAX, .high = REAL_MAX, .inside = plan->sum_hi};
-    q.kept = s->is_ready ? s->kept : NULL;
+    R(search) q = {.plan = plan, .row = &known, .kept = kept, .n = n, .low = -REAL_MAX, .high = REAL_MAX};
+    q.inside = plan->sum_hi;
     q.target = p * (1 - 0x1p-40) * plan->sum_hi; /* a rounding error short of p is there */
     q.target = q.target > 0 ? q.target : 0x1p-1000;
     REAL maxima[SAMPLE_MOST];
@@ -170,8 +170,10 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, REAL *kept, 
                 VR left[TS_GROUP / LANES];
                 for (int k = 0; k < TS_GROUP / LANES; k++) {
                     const intptr_t at = i + k * LANES;
-                    fetch_ahead((uintptr_t)x + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
-                    fetch_ahead((uintptr_t)e + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
+                    if (at % LINE == 0) {
+                        fetch_ahead((uintptr_t)x + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
+                        fetch_ahead((uintptr_t)e + (uintptr_t)(at - TS_BLOCK) * sizeof(REAL));
+                    }
                     const VR v = i + TS_GROUP <= length ? V(load)(x + at) : V(load_up_to)(x + at, length - at, none);
                     left[k] = V(keep_ge)(v, least, V(load)(e + at));
                     if (clears)
@@ -190,23 +192,24 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, REAL *kept, 
 }
 
 /* The plan at the temperature that top_p looks at, and the cut. The exponentials of a row of which much is likely to be
- * left are kept: for the search, and for the plan after the cut. */
-static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, double p, int wants_max, ts_plan *plan,
+ * left are kept: for the search and, where that is the temperature of the row as well, for the plan after the cut. */
+static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, const ts_knobs *knobs, ts_plan *plan,
                            R(scratch) * s) {
     R(sample) sample;
     const tempering *const k = R(tempering_for)(s, temperature);
-    const int is_spread = !wants_max && R(looks_spread)(row, n, p, k, &sample, s);
+    const int is_spread = !(knobs->min_p > 0) && R(looks_spread)(row, n, knobs->top_p, k, &sample, s);
     for (intptr_t b = 0; is_spread && b * TS_BLOCK < n; b++)
         s->block_max[b] = REAL_MAX; /* not looked for, as every block is likely to keep something */
     R(plan_row)(plan, row, n, temperature, is_spread ? R(JUST_SUMS) : R(MAXIMA), is_spread ? s->kept : NULL, s);
     if (plan->kind != TS_ORDINARY)
         return;
     /* what is left has the same formula then */
-    s->is_ready = is_spread && plan->formula == TS_FAST && fabs(plan->exponent) < LARGEST_EXPONENT / 2;
-    R(cut_mass)(row, plan, p, is_spread ? &sample : NULL, s);
+    const int has_kept = is_spread && plan->formula == TS_FAST && fabs(plan->exponent) < LARGEST_EXPONENT / 2;
+    R(cut_mass)(row, plan, knobs->top_p, is_spread ? &sample : NULL, has_kept ? s->kept : NULL, s);
+    s->is_ready = has_kept && s->takes_ready && temperature == knobs->temperature;
     if (s->is_ready) {
         s->ready = *plan;
-        R(plan_after_cut)(&s->ready, row, s->kept, s->clears, s);
+        R(plan_after_cut)(&s->ready, row, s->kept, s->takes_kept, s);
     }
 }
 
@@ -252,7 +255,7 @@ static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scr
         return;
     ts_plan plan = {.kind = TS_NAN};
     if (has_p && !has_k && temperature > 0 && temperature < INFINITY)
-        R(cut_by_mass)(row, n, temperature, knobs->top_p, knobs->min_p > 0, &plan, s);
+        R(cut_by_mass)(row, n, temperature, knobs, &plan, s);
     const int is_done = plan.kind == TS_ORDINARY;
     if (is_done && knobs->min_p <= 0)
         return;
@@ -267,7 +270,7 @@ static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scr
         R(cut_rank)(row, n, (intptr_t)knobs->top_k, s);
     if (has_p && !is_done) {
         R(plan_row)(&plan, row, n, temperature, R(JUST_SUMS), NULL, s);
-        R(cut_mass)(row, &plan, knobs->top_p, NULL, s);
+        R(cut_mass)(row, &plan, knobs->top_p, NULL, NULL, s);
     }
     if (knobs->min_p > 0)
         R(cut_below)(row, n, max, temperature, knobs->min_p, s);

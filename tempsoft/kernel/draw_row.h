@@ -53,7 +53,7 @@ static void R(draw_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
     ts_plan plan;
     if (knobs->options & TS_WEIGHTS)
         R(plan_weights)(&plan, row, n, keep, s);
-    else if (s->is_ready && !log_prob->data && s->ready.k->temperature == knobs->temperature)
+    else if (s->is_ready)
         plan = s->ready;
     else
         R(plan_row)(&plan, row, n, knobs->temperature, log_prob->data ? R(MAXIMA) : R(JUST_SUMS), keep, s);

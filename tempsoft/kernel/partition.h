@@ -42,9 +42,10 @@ TS_INLINE void R(partition_groups)(R(partition) * d, const REAL *x, intptr_t n, 
         TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k++) {
             const intptr_t at = i + k * LANES;
-            fetch_ahead((uintptr_t)(x + at + TS_BLOCK));
-            if (e)
-                fetch_ahead((uintptr_t)(e + at + TS_BLOCK));
+            if (e && at % LINE == 0) {
+                fetch_ahead((uintptr_t)x + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
+                fetch_ahead((uintptr_t)e + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
+            }
             const VR v = i + TS_GROUP <= n ? V(load)(x + at) : V(load_up_to)(x + at, n - at, none);
             const v_mask is_over = V(not_le)(v, upper);
             const v_mask is_above = has_highest ? v_mask_and(is_over, V(ge)(highest, v)) : is_over;

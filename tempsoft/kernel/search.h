@@ -52,7 +52,7 @@ static void R(partition_kept)(R(partition) * d, const R(search) * q, REAL lower,
     double exponent = plan->exponent; /* of what was added up since the last time */
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
         const intptr_t n = ts_block_length(q->n, b);
-        if (!(plan->blocks.sum_hi[b] > 0) || q->row->block_max[b] < lower)
+        if (!R(counts)(plan, b) || q->row->block_max[b] < lower)
             continue;
         if (plan->blocks.exponent[b] != exponent) {
             d->parts.above += down_by(R(sum_total)(&d->above).hi, (int)(plan->exponent - exponent));

@@ -44,9 +44,10 @@ typedef struct {
     REAL *window;         /* two windows, */
     intptr_t room;        /* of so many numbers */
     REAL *kept;           /* and the exponentials of a row that is cut by its mass, */
-    int clears;           /* whether they are to be 0 where the cut removed something; */
     ts_plan ready;        /* the plan of that row after the cut, from them, */
-    int is_ready;         /* if it was made */
+    int is_ready;         /* if it was made, */
+    int takes_ready;      /* as it is for a function that takes it, */
+    int takes_kept;       /* and perhaps those, then 0 where the cut removed something */
     REAL *row;            /* a row of exponentials, or NULL */
     R(waiting) * waiting; /* what is known of those that wait there, or NULL if none do */
     int past_cache;       /* whether results are written past the cache */
@@ -97,8 +98,9 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.window = s.sink + TS_GROUP;
     s.room = ts_room(rows->n_categories);
     s.kept = s.window + 2 * (s.room + 16);
-    s.clears = which == TS_SOFTMAX;
     s.is_ready = 0;
+    s.takes_kept = which == TS_SOFTMAX;
+    s.takes_ready = which == TS_SOFTMAX || (which == TS_DRAW && !rows->log_prob.data);
     left = s.tile + ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     s.row = NULL;
     if (ts_has_row(which, rows)) { /* half of 4096 bytes from the results: see NEAR_BEHIND; a fourth faster */
@@ -115,7 +117,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
 }
 
 #if TS_REAL == 64         /* used by both */
-#define LONGEST_PAUSE 127 /* tiles, at most, until rows are tried again after a c did not do for all */
+#define LONGEST_PAUSE 127 /* tiles or strips, at most, until rows are tried again after a c did not do for all */
 #endif
 
 /* Whether to try what works if the first c does for all of some rows. */
