@@ -509,9 +509,9 @@ def current_cpu():
 
 def stay_awake():
     """Some ten microseconds of nothing, in which other threads may have Python and the CPU. Sleep takes longer."""
-    cdef int i
+    cdef int _i
     with nogil:
-        for i in range(32):
+        for _i in range(32):
             ts_yield()
 
 
