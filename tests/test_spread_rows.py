@@ -128,6 +128,16 @@ def test_blocks_far_below(compiled, dtype):
         assert ((compiled.softmax(row, top_p=0.9) > 0) == kept).all()
 
 
+def test_the_last_category_of_next_to_all(compiled):
+    """A min_p that removes nothing moves no cut, though sums in another order would where entries are 1e-16 of all."""
+    rng = np.random.default_rng(2)
+    for deviation in (3, 5):
+        x = np.sort(rng.normal(0, deviation, 140_001)).astype("float32")
+        p = 1 - 10 ** rng.uniform(-12.5, -11.5, 200)
+        number, _ = compiled.support(x, 0.5, top_p=p)
+        assert (number == compiled.support(x, 0.5, top_p=p, min_p=1e-300)[0]).all()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_rows_among_others(compiled, dtype):
     """Nothing of a spread row is left for the next, which is of another kind or lies otherwise in memory."""

@@ -98,7 +98,7 @@ static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch
 }
 
 /* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that: by a sample, and by
- * exponentials that were kept, where these are not NULL. With a sample, maxima of blocks were not looked for. */
+ * exponentials that were kept, where these are not NULL. With a sample, maxima of blocks may not be known. */
 static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(sample) * sample, const REAL *kept,
                         const R(scratch) * s) {
     const intptr_t n = plan->n_categories;
@@ -197,16 +197,18 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, cons
                            R(scratch) * s) {
     R(sample) sample;
     const tempering *const k = R(tempering_for)(s, temperature);
-    const int is_spread = !(knobs->min_p > 0) && R(looks_spread)(row, n, knobs->top_p, k, &sample, s);
-    for (intptr_t b = 0; is_spread && b * TS_BLOCK < n; b++)
+    /* with min_p as well, so that the search takes the same way: its sums may decide otherwise in the last bit */
+    const int has_min_p = knobs->min_p > 0, is_spread = R(looks_spread)(row, n, knobs->top_p, k, &sample, s);
+    const R(wants) wants = is_spread && !has_min_p ? R(JUST_SUMS) : R(MAXIMA);
+    for (intptr_t b = 0; wants == R(JUST_SUMS) && b * TS_BLOCK < n; b++)
         s->block_max[b] = REAL_MAX; /* not looked for, as every block is likely to keep something */
-    R(plan_row)(plan, row, n, temperature, is_spread ? R(JUST_SUMS) : R(MAXIMA), is_spread ? s->kept : NULL, s);
+    R(plan_row)(plan, row, n, temperature, wants, is_spread ? s->kept : NULL, s);
     if (plan->kind != TS_ORDINARY)
         return;
     /* what is left has the same formula then */
     const int has_kept = is_spread && plan->formula == TS_FAST && fabs(plan->exponent) < LARGEST_EXPONENT / 2;
     R(cut_mass)(row, plan, knobs->top_p, is_spread ? &sample : NULL, has_kept ? s->kept : NULL, s);
-    s->is_ready = has_kept && s->takes_ready && temperature == knobs->temperature;
+    s->is_ready = has_kept && s->takes_ready && !has_min_p && temperature == knobs->temperature;
     if (s->is_ready) {
         s->ready = *plan;
         R(plan_after_cut)(&s->ready, row, s->kept, s->takes_kept, s);
