@@ -150,7 +150,7 @@ def test_rows_among_others(compiled, dtype):
         each = [{k: v[i] if np.ndim(v) else v for k, v in filters.items()} for i in range(len(x))]
         right = [compiled.softmax(row, 0.7, **each[i]) for i, row in enumerate(x)]
         draws = [compiled.sample(row, 0.7, u=u[i], on_invalid="mark", **each[i]) for i, row in enumerate(x)]
-        for logits, axis in ((x, -1), (np.ascontiguousarray(x.T), 0), (x[:, ::-1][:, ::-1], -1)):
+        for logits, axis in ((x, -1), (np.ascontiguousarray(x.T), 0), (np.ascontiguousarray(x[:, ::-1])[:, ::-1], -1)):
             result = np.moveaxis(compiled.softmax(logits, 0.7, axis=axis, **filters), axis, -1)
             assert result.tobytes() == np.stack(right).tobytes()
             result = compiled.sample(logits, 0.7, axis=axis, u=u, on_invalid="mark", **filters)
