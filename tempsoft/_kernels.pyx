@@ -12,7 +12,6 @@ import numpy
 cimport numpy as np
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t, intptr_t, uint64_t
-from libc.stdlib cimport free
 from libc.string cimport memset
 
 cdef extern from "numpy/random/bitgen.h":  # a cimport would import numpy.random, at most of our price
@@ -76,7 +75,6 @@ cdef extern from "kernel/plan.h" nogil:
         uint64_t *n_calls
         uint64_t *n_infinite
 
-    size_t ts_scratch_doubles(ts_function which, const ts_rows *rows)
     const ts_kernels *ts_kernels_at(int i)
     int ts_is_supported(const ts_kernels *kernels)
     intptr_t ts_cache_bytes()
@@ -84,34 +82,21 @@ cdef extern from "kernel/plan.h" nogil:
     const ts_kernels *ts_active
 
 cdef extern from "kernel/scratch.h" nogil:
-    double *ts_allocate(size_t n_doubles)
     int ts_take_out_of_memory()
-    void ts_set_past_cache(int)
-    int ts_get_past_cache()
     int ts_fail_allocations
 
+    struct ts_manner_of_thread:
+        int n_threads
+        ts_past past_cache
 
-cdef extern from * nogil:
-    """
-    #if defined(__linux__)
-    #include <sched.h> /* Python.h has asked for what GNU adds */
-    #define ts_current_cpu sched_getcpu
-    #else
-    #define ts_current_cpu() (-1)
-    #endif
-    """
-    int ts_current_cpu()
+    ts_manner_of_thread ts_manner
 
-cdef extern from * nogil:
-    """
-    #if defined(__unix__) || defined(__APPLE__)
-    #include <sched.h>
-    #define ts_yield sched_yield
-    #else
-    #define ts_yield() 0
-    #endif
-    """
-    int ts_yield()
+cdef extern from "kernel/team.h" nogil:
+    void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads)
+    int ts_new_team()
+    intptr_t ts_thread_least
+    void ts_help()
+    void ts_call_helpers(int n)
 
 cdef extern from * nogil:
     """
@@ -131,28 +116,12 @@ cdef extern from * nogil:
 
 # ---- calling a kernel ----------------------------------------------------------------------------------------------
 
-cdef enum: STACK_DOUBLES = 4608  # scratch of a row of one block, where no draw is one of many
-
-
-cdef void run(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
-    """Call the kernel with the scratch memory it needs; without memory, leave it to `ts_take_out_of_memory`."""
-    cdef double stack[STACK_DOUBLES]
-    cdef double *memory = stack
-    cdef size_t n_doubles = ts_scratch_doubles(which, rows)
-    if n_doubles > STACK_DOUBLES:
-        memory = ts_allocate(n_doubles)
-        if memory == NULL:
-            return
-    ts_active.functions[<int>which][is_double](rows, memory)
-    if memory != stack:
-        free(memory)
-
-
 cdef enum: GIL_SIZE = 1 << 12  # numbers; with more it is worth letting go of the GIL
 
 
-cdef void run_apart(ts_function which, bint is_double, ts_rows *rows) noexcept nogil:
-    """The same without the GIL: NumPy keeps it for a gufunc whose results are few, however many numbers they take."""
+cdef void run(ts_function which, bint is_double, ts_rows *rows, int n_threads) noexcept nogil:
+    """Call the kernel without the GIL: NumPy keeps it for a gufunc whose results are few, however many numbers they
+    take."""
     cdef PyThreadState *thread = NULL
     if rows.n_rows * (rows.n_categories + rows.n_draws) >= GIL_SIZE:
         thread = ts_current_thread()
@@ -160,7 +129,7 @@ cdef void run_apart(ts_function which, bint is_double, ts_rows *rows) noexcept n
             PyEval_SaveThread()
         else:
             thread = NULL
-    run(which, is_double, rows)
+    ts_run(which, is_double, rows, n_threads)
     if thread != NULL:
         PyEval_RestoreThread(thread)
 
@@ -190,7 +159,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
     cdef ts_rows rows
     memset(&rows, 0, sizeof(rows))
     rows.n_rows, rows.n_categories = dimensions[0], dimensions[1]
-    rows.past_cache = <ts_past>ts_get_past_cache()
+    rows.past_cache = ts_manner.past_cache
     rows.logits, rows.logits_step = ts_vector(args[0], steps[at], kind.logits), steps[0]
     rows.temperature, rows.temperature_step = args[1], steps[1]
     if kind.has_filters:
@@ -220,7 +189,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
         rows.index, rows.index_step = ts_vector(args[first_result], steps[at], TS_F64), steps[first_result]
         if kind.which == TS_LOG_PROB or kind.n_results == 2:
             rows.log_prob, rows.log_prob_step = ts_vector(args[last], steps[at + 1], kind.result), steps[last]
-    run_apart(kind.which, kind.is_double, &rows)
+    run(kind.which, kind.is_double, &rows, ts_manner.n_threads)
 
 
 # A gufunc keeps pointers to these for the life of the process.
@@ -280,13 +249,18 @@ draw = make_gufunc("draw", TS_DRAW, ",(m)->(m)", "d", _DRAWS)
 draw_with_log_prob = make_gufunc("draw_with_log_prob", TS_DRAW, ",(m)->(m),(m)", "d", _PAIRS)
 
 
-def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST):
+def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST, int n_threads=1):
     """`gufunc` into the arrays `out`, with exactly the loop whose dtype characters are `signature`; MemoryError where
     it had no scratch memory. `past_cache`: 0, or `way_past_cache()` if the results of all such calls together are more
-    than a cache holds."""
+    than a cache holds. At most `n_threads` share the rows."""
     ts_take_out_of_memory()
-    ts_set_past_cache(past_cache)
-    gufunc(*operands, out=out, signature=signature)
+    ts_manner.past_cache = <ts_past>past_cache
+    ts_manner.n_threads = n_threads
+    try:
+        gufunc(*operands, out=out, signature=signature)
+    finally:
+        ts_manner.past_cache = TS_NOT_PAST
+        ts_manner.n_threads = 1
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
 
@@ -311,7 +285,7 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, doub
 
 
 cdef object run_direct(
-        ts_function which, np.ndarray logits, double *t, double *u, intptr_t n_draws, np.ndarray out):
+        ts_function which, np.ndarray logits, double *t, double *u, intptr_t n_draws, np.ndarray out, int n_threads):
     """The kernel on all rows at once, with so many draws from each by the numbers `u`."""
     cdef ts_rows rows
     cdef int dtype = np.PyArray_TYPE(logits)
@@ -335,7 +309,7 @@ cdef object run_direct(
     else:
         rows.out = ts_vector(np.PyArray_BYTES(out), size, number)
         rows.out_step = rows.logits_step
-    run_apart(which, is_double, &rows)
+    run(which, is_double, &rows, n_threads)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
 
@@ -357,7 +331,8 @@ cdef bint is_direct_output(np.ndarray logits, object out) noexcept:
             and (a == b or a + np.PyArray_NBYTES(logits) <= b or b + np.PyArray_NBYTES(target) <= a))
 
 
-cdef object direct(ts_function which, object logits, object temperature, object out, np.npy_intp largest):
+cdef object direct(
+        ts_function which, object logits, object temperature, object out, np.npy_intp largest, int n_threads):
     cdef double t
     if not is_direct(logits, temperature, largest, &t):
         return None
@@ -370,23 +345,23 @@ cdef object direct(ts_function which, object logits, object temperature, object 
         out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), dtype, 0)
     elif not is_direct_output(array, out):
         return None
-    run_direct(which, array, &t, <double *>NULL, 0, <np.ndarray>out)
+    run_direct(which, array, &t, <double *>NULL, 0, <np.ndarray>out, n_threads)
     return scalar_or(out)
 
 
-def softmax_direct(logits, temperature, out, largest):
+def softmax_direct(logits, temperature, out, largest, n_threads=1):
     """softmax over the last axis of a plain array of at most so many logits, or None where it is not one."""
-    return direct(TS_SOFTMAX, logits, temperature, out, largest)
+    return direct(TS_SOFTMAX, logits, temperature, out, largest, n_threads)
 
 
-def log_softmax_direct(logits, temperature, out, largest):
+def log_softmax_direct(logits, temperature, out, largest, n_threads=1):
     """As softmax_direct."""
-    return direct(TS_LOG_SOFTMAX, logits, temperature, out, largest)
+    return direct(TS_LOG_SOFTMAX, logits, temperature, out, largest, n_threads)
 
 
-def logsumexp_direct(logits, temperature, largest):
+def logsumexp_direct(logits, temperature, largest, n_threads=1):
     """As softmax_direct."""
-    return direct(TS_LOGSUMEXP, logits, temperature, None, largest)
+    return direct(TS_LOGSUMEXP, logits, temperature, None, largest, n_threads)
 
 
 # To call a function of Python is dear beside a kernel on four logits: so a public one is a compiled one that tries the
@@ -405,7 +380,7 @@ cdef inline direct_unless_filtered(ts_function which, logits, temperature, top_k
     """Probabilities or their logarithms by the direct path, or None."""
     if top_k is None and top_p is None and min_p is None and temperature_last is False:
         if is_one_slice(logits, axis, workers):
-            return direct(which, logits, temperature, out, largest)
+            return direct(which, logits, temperature, out, largest, 1)
     return None
 
 
@@ -434,7 +409,7 @@ def _logsumexp_or(function, Py_ssize_t largest):
     def logsumexp(logits, temperature=1.0, *, axis=-1, keepdims=False, workers=None):
         result = None
         if keepdims is False and is_one_slice(logits, axis, workers):
-            result = direct(TS_LOGSUMEXP, logits, temperature, None, largest)
+            result = direct(TS_LOGSUMEXP, logits, temperature, None, largest, 1)
         return (function(logits, temperature, axis=axis, keepdims=keepdims, workers=workers)
                 if result is None else result)
     return logsumexp
@@ -469,11 +444,42 @@ def sample_direct(logits, temperature, uint64_t seed):
         numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
         u = <double *>np.PyArray_DATA(numbers)
     ts_active.uniforms(seed, 0, n_rows, 0, 1, u)
-    run_direct(TS_DRAW, array, &t, u, 1, out)
+    run_direct(TS_DRAW, array, &t, u, 1, out, 1)
     for i in range(n_rows):
         if indices[i] < 0:
             return None
     return scalar_or(out)
+
+
+# ---- threads -------------------------------------------------------------------------------------------------------
+
+def help_kernels():
+    """What a helper does for most of its life: it shares calls of kernels, until it is called by `call_helpers`."""
+    with nogil:
+        ts_help()
+
+
+def call_helpers(int n):
+    """Have `n` threads return from `help_kernels`."""
+    with nogil:
+        ts_call_helpers(n)
+
+
+def set_thread_least(intptr_t n):
+    """Have a call be worth another thread for so many numbers, and return the number before: for tests."""
+    global ts_thread_least
+    cdef intptr_t before = ts_thread_least
+    ts_thread_least = n
+    return before
+
+
+def new_team():
+    """Forget all helpers: in a forked child there are none."""
+    if not ts_new_team():
+        raise MemoryError("no memory for a lock")
+
+
+new_team()
 
 
 # ---- uniforms ------------------------------------------------------------------------------------------------------
@@ -501,19 +507,6 @@ WEIGHTS = <int>TS_WEIGHTS
 
 
 # ---- the CPU -------------------------------------------------------------------------------------------------------
-
-def current_cpu():
-    """Of the calling thread, as the operating system counts them; -1 where it does not say."""
-    return ts_current_cpu()
-
-
-def stay_awake():
-    """Some ten microseconds of nothing, in which other threads may have Python and the CPU. Sleep takes longer."""
-    cdef int _i
-    with nogil:
-        for _i in range(32):
-            ts_yield()
-
 
 def supported_isas():
     """Names of the instruction sets built and supported here, the most preferred first."""

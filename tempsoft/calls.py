@@ -13,7 +13,7 @@ import numpy as np
 
 from . import _kernels
 from .arguments import NO_FILTERS, Filters, Rows
-from .workers import LARGE_SLICE, SLICE_SIZE, Index, for_each_slice
+from .workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, Index, for_each_slice, have_helpers
 
 # Bytes of results, from which on they are better written past the cache: logits and results of a quarter of it fill
 # half, and the rest is for what else is going on. Of a large cache, or one of unknown size, 32 MB.
@@ -65,15 +65,34 @@ def run(
         signature = f"{types}{''.join(array.dtype.char for array in others)}->{results}"
         parts = tuple(array[index] for array in outputs)
         per_row = tuple(array if array.ndim == 0 else array[index] for array in parameters)
-        _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature, past_cache)
+        _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature, past_cache, n_sharing)
 
     # of the draws or categories of a row, the more numerous
     numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
     has_few = extra is None or outputs[0].shape[-1] * FEW <= rows.n_categories
     is_quick = is_plain and has_few and _kernels.isa() != "scalar"
-    largest = LARGE_SLICE if is_quick else SLICE_SIZE
     is_short = rows.n_categories <= SHORT or rows.logits.strides[-1] != rows.logits.itemsize
-    for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
+    together = TOGETHER if is_short else 1
+    n_axes = len(rows.batch_shape)
+    is_even = all(_lies_evenly(array, n_axes) for array in (rows.logits, *outputs, *parameters) if array.ndim)
+    n_sharing = workers if is_quick and is_even else 1
+    if n_sharing > 1:  # the kernel's own way to share rows, sooner begun than ours
+        have_helpers(workers - 1)
+        for_each_slice(task, rows.batch_shape, numbers_per_row, 1, SHARED_SLICE, together)
+    else:
+        largest = LARGE_SLICE if is_quick else SLICE_SIZE
+        for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, together)
+
+
+def _lies_evenly(array: np.ndarray, n_axes: int) -> bool:
+    """Whether the first axes, in C order, are steps of one length, so that a gufunc runs through them in one loop."""
+    step = None
+    for length, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
+        if length > 1:
+            if step is not None and stride != step:
+                return False
+            step = length * stride
+    return True
 
 
 def given(array: np.ndarray) -> Extra:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import broadcast, character, given, map_rows, run
-from .workers import SLICE_SIZE, SMALLEST_SHARED, resolve
+from .calls import PAST_CACHE, broadcast, character, given, map_rows, run
+from .workers import SLICE_SIZE, SMALLEST_SHARED, have_helpers, resolve
 
 
 @_kernels.direct_first(SMALLEST_SHARED)
@@ -89,8 +89,8 @@ def softmax(
     array([0.828, 0.112, 0.041, 0.019])
     """
     no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
-    if no_filters and _may_be_direct(logits, axis, workers):
-        result = _kernels.softmax_direct(logits, temperature, out, SLICE_SIZE)  # one worker, one slice
+    if no_filters and (n_threads := _direct_threads(logits, axis, workers)):
+        result = _kernels.softmax_direct(logits, temperature, out, logits.size, n_threads)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
@@ -141,8 +141,8 @@ def log_softmax(
     array([    0., -1000.])
     """
     no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
-    if no_filters and _may_be_direct(logits, axis, workers):
-        result = _kernels.log_softmax_direct(logits, temperature, out, SLICE_SIZE)  # one worker, one slice
+    if no_filters and (n_threads := _direct_threads(logits, axis, workers)):
+        result = _kernels.log_softmax_direct(logits, temperature, out, logits.size, n_threads)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
@@ -185,8 +185,8 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and _may_be_direct(logits, axis, workers):
-        result = _kernels.logsumexp_direct(logits, temperature, SLICE_SIZE)
+    if not keepdims and (n_threads := _direct_threads(logits, axis, workers)):
+        result = _kernels.logsumexp_direct(logits, temperature, logits.size, n_threads)
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis)
@@ -401,14 +401,24 @@ def support(
     return number[()], mass[()]
 
 
-def _may_be_direct(logits: Any, axis: Any, workers: Any) -> bool:
-    """Whether the direct functions may take this large array; smaller ones have been tried (`direct_first`)."""
+def _direct_threads(logits: Any, axis: Any, workers: Any) -> int:
+    """On how many threads the direct functions may take this large array; smaller ones were tried (`direct_first`). 0
+    where they may not: one thread takes no more than a slice, as Ctrl-C waits, and several not what is better written
+    past the cache.
+    """
     if type(logits) is not np.ndarray or logits.size <= SMALLEST_SHARED:
-        return False
+        return 0
     if type(axis) is not int or axis not in (-1, logits.ndim - 1):
-        return False
-    # a bad number is left to the checks, which have their order
-    return resolve(None) == 1 if workers is None else type(workers) is int and workers == 1
+        return 0
+    if workers is not None and (type(workers) is not int or workers < -1 or workers == 0):
+        return 0  # a bad number is left to the checks, which have their order
+    n_threads = resolve(workers)
+    if n_threads == 1:
+        return int(logits.size <= SLICE_SIZE)
+    if logits.nbytes >= PAST_CACHE:
+        return 0
+    have_helpers(n_threads - 1)
+    return n_threads
 
 
 def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:

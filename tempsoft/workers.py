@@ -13,7 +13,6 @@ import math
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -21,11 +20,11 @@ from typing import Any
 from . import _kernels, arguments
 
 SLICE_SIZE = 1 << 20  # numbers in a slice: so few that Ctrl-C is soon answered, and copies of one are small
-SHARED_SLICE = 1 << 22  # the same where nothing is copied, and threads share: none waits long for another
-LARGE_SLICE = 1 << 23  # the same of one thread: columns begin anew in each slice
+LARGE_SLICE = 1 << 23  # the same of one thread, where nothing is copied: columns begin anew in each slice
+TURNS_SLICE = 1 << 22  # the same where threads take turns: none waits long for another
+SHARED_SLICE = 1 << 25  # the same where threads share each slice
 SMALLEST_SLICE = 1 << 14  # numbers in a slice that is worth a thread
 SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
-AWAKE = 0.0005  # seconds that a caller waits awake for others
 
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
 _tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -147,7 +146,7 @@ def for_each_slice(
     if size < SMALLEST_SHARED:
         workers = 1
     if workers > 1:
-        largest = min(largest, SHARED_SLICE)
+        largest = min(largest, TURNS_SLICE)
     most = max(1, largest // numbers_per_row)
     lot = together if most >= together else 1
     workers = min(workers, -(-size // SMALLEST_SLICE), -(-n_rows // lot))
@@ -177,8 +176,7 @@ class _Sharing:
 
     def run(self, workers: int) -> None:
         try:
-            with contextlib.suppress(RuntimeError):  # no more threads can be had: those there are do the work
-                _submit(self._help, workers - 1)
+            _submit(self._help, workers - 1)
             self._take_slices()
         finally:
             self.is_over = True
@@ -188,16 +186,11 @@ class _Sharing:
             raise self.error
 
     def _is_joined(self) -> bool:
-        """Wait a little for threads that have started, awake at first, as to be woken takes long; what a signal raises
-        meanwhile is kept for later.
-        """
+        """Wait a little for threads that have started; what a signal raises meanwhile is kept for later."""
         try:
-            end = time.perf_counter() + AWAKE
-            while time.perf_counter() < end:
-                with self.lock:
-                    if self.n_ended == self.n_started:
-                        return True
-                _kernels.stay_awake()
+            with self.lock:
+                if self.n_ended == self.n_started:
+                    return True
             with contextlib.suppress(queue.Empty):
                 self.ended.get(timeout=0.05)
         except BaseException as error:
@@ -226,39 +219,36 @@ class _Sharing:
         self.ended.put(None)
 
 
-def _submit(task: Callable[[], None], count: int) -> None:
-    """Have `task` run on so many threads of the pool, which are made when first needed and then stay."""
-    with _pool_lock:
+def have_helpers(count: int) -> None:
+    """Have so many threads that help, if they can be had: they are made when first needed, and then stay."""
+    if len(_threads) >= count:
+        return
+    with _pool_lock, contextlib.suppress(RuntimeError):  # no more threads can be had: those there are do the work
         while len(_threads) < count:
             thread = threading.Thread(target=_serve, args=(_tasks,), name="tempsoft", daemon=True)
             thread.start()
             _threads.append(thread)
-        _keep_apart(_threads)
+
+
+def _submit(task: Callable[[], None], count: int) -> None:
+    """Have so many helpers run `task`."""
+    have_helpers(count)
     for _ in range(count):
         _tasks.put(task)
-
-
-def _keep_apart(threads: list[threading.Thread]) -> None:
-    """Have threads run on any CPU that the calling thread may use but the one it is on. Linux may wake a thread on the
-    CPU of the one that wakes it, and leave it waiting there for milliseconds while another CPU is idle.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        return
-    with contextlib.suppress(OSError):
-        cpus = os.sched_getaffinity(0)
-        apart = cpus - {_kernels.current_cpu()} or cpus
-        for number in [thread.native_id for thread in threads]:
-            if number is not None and os.sched_getaffinity(number) != apart:  # 0 would be the calling thread
-                os.sched_setaffinity(number, apart)
+    _kernels.call_helpers(count)
 
 
 def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
     while True:
-        tasks.get()()
+        _kernels.help_kernels()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                tasks.get_nowait()()
 
 
 def _forget_pool() -> None:
-    """In a forked child the pool's threads are gone, and its lock may be held for ever."""
+    """In a forked child the pool's threads are gone, and its locks may be held for ever."""
+    _kernels.new_team()
     global _tasks, _threads, _pool_lock
     _tasks, _threads, _pool_lock = queue.SimpleQueue(), [], threading.Lock()
 

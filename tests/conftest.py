@@ -17,6 +17,9 @@ hypothesis.settings.register_profile("reproducible", deadline=None, derandomize=
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("TEMPSOFT_HYPOTHESIS_PROFILE", "reproducible"))
 
+if implementations.KERNELS is not None:
+    implementations.KERNELS.set_thread_least(1 << 14)  # as most calls of tests are small, more of them are shared
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: a longer campaign, run by `make test-slow`")

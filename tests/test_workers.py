@@ -18,7 +18,7 @@ import pytest
 
 import tempsoft
 from tempsoft import calls
-from tempsoft.workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, SMALLEST_SHARED, for_each_slice
+from tempsoft.workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, SMALLEST_SHARED, TURNS_SLICE, for_each_slice
 
 pytestmark = pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -104,7 +104,7 @@ def test_slices_are_alike(workers, together):
     """Every row is in one slice, none is larger than it may be, and workers that take turns have about as many rows."""
     for batch_shape, n in SHAPES:
         rows = np.arange(math.prod(batch_shape)).reshape(batch_shape)
-        for largest in (SLICE_SIZE, LARGE_SLICE):
+        for largest in (SLICE_SIZE, LARGE_SLICE, SHARED_SLICE):
             taken: list = []
             for_each_slice(lambda *one, to=taken: to.append(one), batch_shape, n, workers, largest, together)
             taken.sort(key=lambda slice_taken: slice_taken[1])
@@ -112,7 +112,7 @@ def test_slices_are_alike(workers, together):
             assert [first for _, first in taken] == [part[0] for part in parts]
             np.testing.assert_array_equal(np.concatenate(parts), rows.ravel())
             lengths = np.array([len(part) for part in parts])
-            most = max(min(largest, SHARED_SLICE if workers > 1 else largest), n)
+            most = max(min(largest, TURNS_SLICE if workers > 1 else largest), n)
             assert (lengths * n <= most).all()
             if len(batch_shape) == 1:
                 lot = together if most // n >= together else 1
@@ -214,15 +214,23 @@ def test_other_threads_run_meanwhile(compiled, function):
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or CPUS < 2, reason="no CPUs to choose from")
-def test_helpers_wake_on_other_cpus(monkeypatch):
+def test_helpers_wake_on_other_cpus():
     """Where one is woken on the CPU of the caller it waits for it, though another CPU is idle."""
-    x, before = np.zeros((200, 1000), np.float32), os.sched_getaffinity(0)
-    for cpu in sorted(before)[:2]:
-        monkeypatch.setattr(tempsoft.workers._kernels, "current_cpu", lambda cpu=cpu: cpu)
-        tempsoft.softmax(x, workers=2)
+    x, before = np.zeros((500, 1000), np.float32), os.sched_getaffinity(0)
+    for make_call in (lambda: tempsoft.softmax(x, workers=2), lambda: tempsoft.softmax(x.astype(int), workers=2)):
+        make_call()
         helpers = [thread for thread in threading.enumerate() if thread.name == "tempsoft"]
         assert helpers
-        assert all(os.sched_getaffinity(helper.native_id) == before - {cpu} for helper in helpers)
+        for cpu in sorted(before)[:2]:
+            for _ in range(100):  # the caller may be moved before it is asked where it is
+                os.sched_setaffinity(0, {cpu})
+                os.sched_setaffinity(0, before)
+                time.sleep(0.001)
+                make_call()
+                if all(os.sched_getaffinity(helper.native_id) == before - {cpu} for helper in helpers):
+                    break
+            else:
+                pytest.fail(f"helpers were never told to stay off CPU {cpu}")
     assert os.sched_getaffinity(0) == before
 
 

@@ -22,9 +22,9 @@ def past_the_cache():
     were_past = []
     call = _kernels.call
 
-    def noting(gufunc, operands, out, signature, past_cache=False):
+    def noting(gufunc, operands, out, signature, past_cache=False, *rest):
         were_past.append(past_cache)
-        return call(gufunc, operands, out, signature, past_cache)
+        return call(gufunc, operands, out, signature, past_cache, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calls, "PAST_CACHE", 0)

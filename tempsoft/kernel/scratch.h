@@ -5,11 +5,15 @@
 
 #include <stdlib.h>
 
+#include "plan.h"
+
 #if defined(_MSC_VER)
 #define TS_THREAD_LOCAL __declspec(thread)
 #else
 #define TS_THREAD_LOCAL __thread
 #endif
+
+enum { TS_STACK_DOUBLES = 4608 }; /* of a row of one block, where no draw is one of many */
 
 static TS_THREAD_LOCAL int ts_out_of_memory;
 static int ts_fail_allocations;
@@ -23,11 +27,12 @@ static double *ts_allocate(size_t n_doubles) {
     return memory;
 }
 
-/* Whether the results of the gufuncs that this thread calls are better written past the cache. */
-static TS_THREAD_LOCAL int ts_past_cache;
-
-static void ts_set_past_cache(int past_cache) { ts_past_cache = past_cache; }
-static int ts_get_past_cache(void) { return ts_past_cache; }
+/* What else the loops of this thread are to know: the threads that may share a call, and whether the results of all calls
+ * together are better written past the cache. */
+static TS_THREAD_LOCAL struct {
+    int n_threads;
+    ts_past past_cache;
+} ts_manner;
 
 static int ts_take_out_of_memory(void) {
     int was = ts_out_of_memory;

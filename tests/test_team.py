@@ -1,0 +1,205 @@
+"""Rows that threads share inside a kernel: each is worked on once, by whoever comes to it, and changes no bit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+
+import implementations
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tempsoft
+from tempsoft import _kernels
+
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@contextlib.contextmanager
+def shared_from(numbers):
+    """Within, so few numbers are worth a thread."""
+    before = _kernels.set_thread_least(numbers)
+    try:
+        yield
+    finally:
+        _kernels.set_thread_least(before)
+
+
+def as_bytes(result):
+    return [part.tobytes() for part in (result if isinstance(result, tuple) else (result,))]
+
+
+CALLS = {
+    "softmax": lambda of, x, t, u, **o: of.softmax(x, t, **o),
+    "softmax of filtered": lambda of, x, t, u, **o: of.softmax(x, t, top_k=5, top_p=0.8, **o),
+    "softmax, a temperature": lambda of, x, t, u, **o: of.softmax(x, 0.7, **o),
+    "log_softmax": lambda of, x, t, u, **o: of.log_softmax(x, t, **o),
+    "logsumexp": lambda of, x, t, u, **o: of.logsumexp(x, t, **o),
+    "entropy": lambda of, x, t, u, **o: of.entropy(x, t, top_k=np.arange(1, len(x) + 1), **o),
+    "support": lambda of, x, t, u, **o: of.support(x, t, min_p=np.linspace(0, 0.5, len(x)), **o),
+    "log_prob": lambda of, x, t, u, **o: of.log_prob(x, (u * x.shape[1]).astype(int), t, **o),
+    "top_log_probs": lambda of, x, t, u, **o: of.top_log_probs(x, 1, t, **o),
+    "sample": lambda of, x, t, u, **o: of.sample(x, t, u=u, return_log_prob=True, **o),
+    "sample, top_p": lambda of, x, t, u, **o: of.sample(x, t, u=u, top_p=np.linspace(0.2, 1, len(x)), **o),
+    "sample, replace=False": lambda of, x, t, u, **o: of.sample(x, t, rng=1, num_samples=1, replace=False, **o),
+}
+LAYOUTS = {
+    "plain": lambda x: x,
+    "columns": np.asfortranarray,
+    "reversed": lambda x: x[::-1].copy()[::-1],
+    "apart": lambda x: np.pad(x, ((0, 0), (0, 3)))[:, : x.shape[1]],
+    "every other": lambda x: np.repeat(x, 2, axis=1)[:, ::2],
+    "the same": lambda x: np.broadcast_to(x[:1], x.shape),
+}
+
+
+@given(
+    st.sampled_from(sorted(CALLS)), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(["e", "f", "d"]),
+    st.integers(2, 700), st.integers(1, 40), st.integers(2, 5), st.integers(1, 500), st.integers(0, 2**32),
+)  # fmt: skip
+@settings(max_examples=300)
+def test_shared_rows_have_the_same_bits(call, layout, dtype, rows, n, workers, least, seed):
+    rng = np.random.default_rng(seed)
+    x = LAYOUTS[layout](rng.normal(0, 3, (rows, n)).astype(dtype))
+    t, u = rng.uniform(0.2, 3, rows), rng.random(rows)
+    right = as_bytes(CALLS[call](tempsoft, x, t, u))
+    with shared_from(least):
+        assert as_bytes(CALLS[call](tempsoft, x, t, u, workers=workers)) == right
+
+
+@pytest.mark.parametrize("n", [3, 1000, 5000, 70_000])
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp", "sample"])
+def test_rows_of_any_length(compiled, function, n):
+    x = np.random.default_rng(n).normal(0, 3, (1 + 200_000 // n, n)).astype(np.float32)
+    options = {"rng": 3} if function == "sample" else {}
+    right = getattr(compiled, function)(x, 0.7, **options).tobytes()
+    with shared_from(1000):
+        for workers in (2, 3, 8):
+            assert getattr(compiled, function)(x, 0.7, workers=workers, **options).tobytes() == right
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_batches_of_several_axes(axis):
+    """Those that are one loop to a gufunc are shared by it, others in slices."""
+    x = np.random.default_rng(0).normal(size=(30, 40, 50))
+    t = np.random.default_rng(1).uniform(0.2, 3, (1, np.delete(x.shape, axis)[1]))
+    with shared_from(100):
+        for laid in (x, np.asfortranarray(x), x.transpose(1, 0, 2).copy().transpose(1, 0, 2)):
+            for temperature in (0.7, t):
+                one, two = (tempsoft.softmax(laid, temperature, axis=axis, workers=n) for n in (1, 2))
+                assert one.tobytes() == two.tobytes()
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid") or CPUS < 2, reason="no clock of a thread, or one CPU")
+@pytest.mark.parametrize("rows", [2, 4000])
+def test_helpers_take_part(rows):
+    """With two long rows, one is a helper's for as long as the other takes, and with many some are."""
+    x = np.zeros((rows, 8_000_000 // rows), np.float32)
+    tempsoft.softmax(x, out=x, workers=2)
+    helpers = [thread for thread in threading.enumerate() if thread.name == "tempsoft"]
+
+    def spent():
+        return sum(time.clock_gettime(time.pthread_getcpuclockid(helper.ident)) for helper in helpers)
+
+    started, before = time.monotonic(), spent()
+    while spent() < before + 0.02:
+        tempsoft.softmax(x, out=x, workers=2)
+        assert time.monotonic() < started + 60
+
+
+@pytest.mark.parametrize(
+    ("function", "options"), [("softmax", {"top_k": 100}), ("logsumexp", {}), ("sample", {"top_p": 0.5, "rng": 1})]
+)
+def test_no_memory_for_helpers(function, options):
+    """Rows of 70,000 need scratch memory: MemoryError without it, and the next call has it."""
+    x = np.random.default_rng(0).normal(size=(40, 70_000)).astype(np.float32)
+    call = getattr(tempsoft, function)
+    right = as_bytes(call(x, **options))
+    for _ in range(20):
+        _kernels.fail_allocations(True)
+        try:
+            with pytest.raises(MemoryError):
+                call(x, workers=3, **options)
+        finally:
+            _kernels.fail_allocations(False)
+        assert as_bytes(call(x, workers=3, **options)) == right
+
+
+WITHOUT_THREADS = """
+import threading, numpy, tempsoft
+def start(thread): raise RuntimeError("can't start new thread")
+threading.Thread.start = start
+x = numpy.random.default_rng(0).normal(size=(500, 1000))
+assert tempsoft.softmax(x, workers=4).tobytes() == tempsoft.softmax(x).tobytes()
+assert tempsoft.softmax(x, workers=4, axis=0).tobytes() == tempsoft.softmax(x, axis=0).tobytes()
+assert tempsoft.softmax(x.astype(int), workers=4).tobytes() == tempsoft.softmax(x.astype(int)).tobytes()
+print(threading.active_count())
+"""
+
+
+def test_no_threads_can_be_had():
+    process = implementations.in_a_new_process(WITHOUT_THREADS)
+    assert (process.stdout, process.stderr) == ("1\n", "")
+
+
+def test_many_callers():
+    """Of one team, at once: kernels that share rows, and slices of Python."""
+    rng = np.random.default_rng(0)
+    inputs = [rng.normal(size=(50 + 30 * i, 300)).astype(np.float32) for i in range(6)]
+    integers = [(10 * x).astype(np.int16) for x in inputs]
+    rights = [
+        (tempsoft.softmax(x).tobytes(), tempsoft.softmax(k).tobytes()) for x, k in zip(inputs, integers, strict=True)
+    ]
+    wrong = []
+
+    def work(i):
+        for turn in range(60):
+            workers = 1 + (i + turn) % 5
+            found = (
+                tempsoft.softmax(inputs[i], workers=workers).tobytes(),
+                tempsoft.softmax(integers[i], workers=workers).tobytes(),
+            )
+            if found != rights[i]:
+                wrong.append((i, turn))
+
+    with shared_from(500):
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(len(inputs))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
+FORK_MEANWHILE = """
+import warnings; warnings.simplefilter("ignore", DeprecationWarning)
+import os, threading, numpy, tempsoft
+x = numpy.random.default_rng(0).normal(size=(2000, 1000)).astype("f")
+right = tempsoft.softmax(x, workers=2).tobytes()
+is_over = threading.Event()
+def work():
+    while not is_over.is_set():
+        tempsoft.softmax(x, workers=2)
+thread = threading.Thread(target=work)
+thread.start()
+codes = []
+for _ in range(30):
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if tempsoft.softmax(x, workers=2).tobytes() == right else 3)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+is_over.set()
+thread.join()
+print(set(codes))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_forks_while_rows_are_shared():
+    """The team's lock may be held, and a call be under way, in a thread that the child does not have."""
+    process = implementations.in_a_new_process(FORK_MEANWHILE)
+    assert (process.stdout, process.stderr) == ("{0}\n", "")
