@@ -93,7 +93,7 @@ cdef extern from "kernel/scratch.h" nogil:
 
 cdef extern from "kernel/team.h" nogil:
     void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads)
-    int ts_new_team()
+    void ts_new_team()
     intptr_t ts_thread_least
     void ts_help()
     void ts_call_helpers(int n)
@@ -475,11 +475,7 @@ def set_thread_least(intptr_t n):
 
 def new_team():
     """Forget all helpers: in a forked child there are none."""
-    if not ts_new_team():
-        raise MemoryError("no memory for a lock")
-
-
-new_team()
+    ts_new_team()
 
 
 # ---- uniforms ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ overlaps the input without being it. Leaves the arithmetic to the kernels and th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from . import _kernels
 from .arguments import NO_FILTERS, Filters, Rows
-from .workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, Index, for_each_slice, have_helpers
+from .workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, Index, for_each_slice, have_helpers, useful
 
 # Bytes of results, from which on they are better written past the cache: logits and results of a quarter of it fill
 # half, and the rest is for what else is going on. Of a large cache, or one of unknown size, 32 MB.
@@ -73,25 +74,27 @@ def run(
     is_quick = is_plain and has_few and _kernels.isa() != "scalar"
     is_short = rows.n_categories <= SHORT or rows.logits.strides[-1] != rows.logits.itemsize
     together = TOGETHER if is_short else 1
-    n_axes = len(rows.batch_shape)
-    is_even = all(_lies_evenly(array, n_axes) for array in (rows.logits, *outputs, *parameters) if array.ndim)
-    n_sharing = workers if is_quick and is_even else 1
+    n_sharing = 1
+    if is_quick and _is_one_loop(len(rows.batch_shape), (rows.logits, *outputs, *parameters)):
+        n_rows = math.prod(rows.batch_shape)
+        n_sharing = useful(workers, n_rows * numbers_per_row, n_rows)
     if n_sharing > 1:  # the kernel's own way to share rows, sooner begun than ours
-        have_helpers(workers - 1)
+        have_helpers(n_sharing - 1)
         for_each_slice(task, rows.batch_shape, numbers_per_row, 1, SHARED_SLICE, together)
     else:
         largest = LARGE_SLICE if is_quick else SLICE_SIZE
         for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, together)
 
 
-def _lies_evenly(array: np.ndarray, n_axes: int) -> bool:
-    """Whether the first axes, in C order, are steps of one length, so that a gufunc runs through them in one loop."""
-    step = None
-    for length, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
-        if length > 1:
-            if step is not None and stride != step:
-                return False
-            step = length * stride
+def _is_one_loop(n_axes: int, arrays: tuple[np.ndarray, ...]) -> bool:
+    """Whether the batch axes of each array are steps of one length in C order: a gufunc runs through them in a loop."""
+    for array in arrays:
+        step = None
+        for length, stride in zip(reversed(array.shape[:n_axes]), reversed(array.strides[:n_axes]), strict=True):
+            if length > 1:
+                if step is not None and stride != step:
+                    return False
+                step = length * stride
     return True
 
 

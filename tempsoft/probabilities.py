@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _kernels, arguments
 from .calls import PAST_CACHE, broadcast, character, given, map_rows, run
-from .workers import SLICE_SIZE, SMALLEST_SHARED, have_helpers, resolve
+from .workers import SLICE_SIZE, SMALLEST_SHARED, have_helpers, resolve, useful
 
 
 @_kernels.direct_first(SMALLEST_SHARED)
@@ -417,6 +417,7 @@ def _direct_threads(logits: Any, axis: Any, workers: Any) -> int:
         return int(logits.size <= SLICE_SIZE)
     if logits.nbytes >= PAST_CACHE:
         return 0
+    n_threads = useful(n_threads, logits.size, logits.size // logits.shape[-1])
     have_helpers(n_threads - 1)
     return n_threads
 

@@ -127,6 +127,11 @@ def slices(batch_shape: tuple[int, ...], most: int, workers: int, lot: int) -> I
             yield (*leading, slice(start, end)), (first * length + start) * inner
 
 
+def useful(workers: int, numbers: int, parts: int) -> int:
+    """As many of the workers as a call of so many numbers in so many parts has use for."""
+    return 1 if numbers < SMALLEST_SHARED else min(workers, -(-numbers // SMALLEST_SLICE), parts)
+
+
 def for_each_slice(
     task: Callable[[Index, int], None],
     batch_shape: tuple[int, ...],
@@ -142,14 +147,11 @@ def for_each_slice(
     if n_rows == 0:
         return
     numbers_per_row = max(numbers_per_row, 1)
-    size = n_rows * numbers_per_row
-    if size < SMALLEST_SHARED:
-        workers = 1
     if workers > 1:
         largest = min(largest, TURNS_SLICE)
     most = max(1, largest // numbers_per_row)
     lot = together if most >= together else 1
-    workers = min(workers, -(-size // SMALLEST_SLICE), -(-n_rows // lot))
+    workers = useful(workers, n_rows * numbers_per_row, -(-n_rows // lot))
     share = -(-n_rows // (workers * lot)) * lot
     work = slices(batch_shape, min(most, share), workers, lot)
     if workers == 1:

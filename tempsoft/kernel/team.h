@@ -5,28 +5,15 @@
  * own. Both lists and all they hold are guarded by `lock`, which is never held for long: not while rows are worked on,
  * and not to wait for anything. Each thread takes rows as it comes to it, many at first and ever fewer, so that none
  * is late at the end, and each row is computed by itself: who takes it changes no bit.
- *
- * The locks are Python's, which are there on every system and need no GIL.
  */
 #ifndef TEMPSOFT_TEAM_H
 #define TEMPSOFT_TEAM_H
 
-#include <Python.h>
 #include <string.h>
 
 #include "plan.h"
 #include "scratch.h"
-
-#if defined(__unix__) || defined(__APPLE__)
-#include <sched.h>
-#define TS_YIELD() ((void)sched_yield())
-#else
-#define TS_YIELD() ((void)0)
-#endif
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "threads.h"
 
 enum {
     TS_FILTERED = 4,    /* as long as so many numbers takes one of a row with filters, */
@@ -35,7 +22,8 @@ enum {
     TS_OF_LEAST = 4,    /* nor than so many of the least that is worth a thread */
     TS_LOT = 16,        /* rows that are best taken together, where they are short or columns */
     TS_LARGE_LOT = 128, /* the same of many: columns of a strip */
-    TS_YIELDS = 100     /* of a thread that stays awake, as something is to come soon: some 50 us */
+    TS_YIELDS = 100,    /* of a thread that stays awake, as something is to come soon: some 50 us */
+    TS_TRIES = 1000     /* to get the lock: some 20 us */
 };
 
 /* Numbers of float32 for each thread of a call, which take as long as to be woken. A test has fewer. */
@@ -49,34 +37,48 @@ typedef struct ts_work {
     int n_threads, n_wanted; /* helpers that may still join */
     int n_at_work, is_out_of_memory;
     intptr_t n_taken, least, lot; /* rows */
-    PyThread_type_lock ended;     /* NULL, or what the caller waits for */
+    int is_awaited;
+    ts_signal ended; /* if it is awaited */
 } ts_work;
 
 typedef struct ts_helper {
     struct ts_helper *next;
-    PyThread_type_lock awake;
+    int is_asleep;
+    ts_signal wake;
 #if defined(__linux__)
-    pid_t number;
-    cpu_set_t cpus; /* that it was told to run on */
+    ts_place place;
 #endif
 } ts_helper;
 
 static struct {
-    PyThread_type_lock lock;
+    ts_lock lock;
     ts_work *open;
     ts_helper *asleep;
-    int n_called; /* helpers that Python has work for */
-} ts_team;
+    int n_called; /* helpers that are to leave */
+} ts_team = {.lock = TS_NO_LOCK};
 
-static void ts_lock_team(void) { PyThread_acquire_lock(ts_team.lock, WAIT_LOCK); }
-static void ts_unlock_team(void) { PyThread_release_lock(ts_team.lock); }
+/* Whoever has the lock is about to let go of it: it is asked for many times before this thread sleeps. */
+static void ts_lock_team(void) {
+    for (int i = 0; i < TS_TRIES; i++)
+        if (ts_try(&ts_team.lock))
+            return;
+    ts_acquire(&ts_team.lock);
+}
 
-/* A team without helpers and work: at the beginning, and in a forked child, where all other threads are gone and any
- * of them may have held the lock. */
-static int ts_new_team(void) {
+static void ts_unlock_team(void) { ts_release(&ts_team.lock); }
+
+/* Let others have the lock, and the CPU. */
+static void ts_wait_awake(void) {
+    ts_unlock_team();
+    ts_yield();
+    ts_lock_team();
+}
+
+/* A team without helpers and work, in a forked child: all other threads are gone, and any may have held the lock. */
+static void ts_new_team(void) {
+    const ts_lock lock = TS_NO_LOCK;
     memset(&ts_team, 0, sizeof ts_team);
-    ts_team.lock = PyThread_allocate_lock();
-    return ts_team.lock != NULL;
+    ts_team.lock = lock;
 }
 
 /* ---- taking rows ------------------------------------------------------------------------------------------------ */
@@ -134,8 +136,8 @@ static void ts_take_part(ts_work *work) {
         work->is_out_of_memory |= !memory;
     }
     work->n_at_work--;
-    if (work->ended && work->n_at_work == 0)
-        PyThread_release_lock(work->ended);
+    if (work->is_awaited && work->n_at_work == 0)
+        ts_send(&work->ended);
     if (memory != stack)
         free(memory);
 }
@@ -146,39 +148,37 @@ static void ts_take_part(ts_work *work) {
  * of the one that wakes it, and leave it waiting there for milliseconds while another CPU is idle. */
 static void ts_keep_apart(ts_helper *helpers) {
 #if defined(__linux__)
-    cpu_set_t apart;
-    const int cpu = sched_getcpu();
-    if (cpu < 0 || sched_getaffinity(0, sizeof apart, &apart) != 0)
-        return;
-    if (CPU_COUNT(&apart) > 1)
-        CPU_CLR((size_t)cpu, &apart);
-    for (ts_helper *helper = helpers; helper; helper = helper->next)
-        if (!CPU_EQUAL(&helper->cpus, &apart) && sched_setaffinity(helper->number, sizeof apart, &apart) == 0)
-            helper->cpus = apart;
+    cpu_set_t others;
+    if (helpers && ts_other_cpus(&others))
+        for (; helpers; helpers = helpers->next)
+            ts_move(&helpers->place, &others);
 #else
     (void)helpers;
 #endif
 }
 
-/* At most n helpers that are asleep, for ts_wake. The team is locked. */
+/* At most n helpers that were asleep, for ts_wake. The team is locked. */
 static ts_helper *ts_call_up(int n) {
-    ts_helper *const first = ts_team.asleep;
-    ts_helper **end = &ts_team.asleep;
-    for (; n > 0 && *end; n--)
-        end = &(*end)->next;
-    ts_helper *const rest = *end;
-    *end = NULL;
-    ts_team.asleep = rest;
-    return first == rest ? NULL : first;
+    ts_helper *called = NULL;
+    for (; n > 0 && ts_team.asleep; n--) {
+        ts_helper *const helper = ts_team.asleep;
+        ts_team.asleep = helper->next;
+        helper->next = called;
+        called = helper;
+    }
+    return called;
 }
 
-/* The team is not locked. */
+/* Wake those that were called up, which stay asleep until this is about to: their `next` is read before. */
 static void ts_wake(ts_helper *helpers) {
     ts_keep_apart(helpers);
     while (helpers) {
-        ts_helper *const next = helpers->next; /* once it is awake it may be gone */
-        PyThread_release_lock(helpers->awake);
-        helpers = next;
+        ts_helper *const helper = helpers;
+        helpers = helper->next;
+        ts_lock_team();
+        helper->is_asleep = 0;
+        ts_unlock_team();
+        ts_send(&helper->wake);
     }
 }
 
@@ -199,16 +199,21 @@ static ts_work *ts_find_work(void) {
     return work;
 }
 
-/* Help with calls until this thread is called. Without memory for a lock it is on its way at once. */
+static void ts_fall_asleep(ts_helper *helper) {
+    helper->is_asleep = 1;
+    helper->next = ts_team.asleep;
+    ts_team.asleep = helper;
+    while (helper->is_asleep)
+        ts_sleep(&helper->wake, &ts_team.lock);
+}
+
+/* Help with calls until this thread is called. */
 static void ts_help(void) {
-    ts_helper self = {.awake = PyThread_allocate_lock()};
-    if (!self.awake)
-        return;
-    PyThread_acquire_lock(self.awake, WAIT_LOCK);
-#if defined(__linux__)
-    self.number = (pid_t)syscall(SYS_gettid);
-#endif
+    static TS_THREAD_LOCAL ts_helper self = {.wake = TS_NO_SIGNAL}; /* a signal may be on its way when this is left */
     int n_yields = 0;
+#if defined(__linux__)
+    self.place = ts_own_place();
+#endif
     ts_lock_team();
     while (ts_team.n_called == 0) {
         ts_work *const work = ts_find_work();
@@ -217,21 +222,14 @@ static void ts_help(void) {
             ts_take_part(work);
             n_yields = 0;
         } else if (n_yields++ < TS_YIELDS) {
-            ts_unlock_team();
-            TS_YIELD();
-            ts_lock_team();
+            ts_wait_awake();
         } else {
-            self.next = ts_team.asleep;
-            ts_team.asleep = &self;
-            ts_unlock_team();
-            PyThread_acquire_lock(self.awake, WAIT_LOCK);
-            ts_lock_team();
+            ts_fall_asleep(&self);
             n_yields = 0;
         }
     }
     ts_team.n_called--;
     ts_unlock_team();
-    PyThread_free_lock(self.awake);
 }
 
 /* ---- running a call --------------------------------------------------------------------------------------------- */
@@ -245,24 +243,11 @@ static void ts_close(ts_work *work) {
 
 /* Wait for helpers that are at work, awake at first, as to be woken takes long. The team is locked before and after. */
 static void ts_join(ts_work *work) {
-    for (int i = 0; work->n_at_work && i < TS_YIELDS; i++) {
-        ts_unlock_team();
-        TS_YIELD();
-        ts_lock_team();
-    }
-    if (work->n_at_work && (work->ended = PyThread_allocate_lock())) {
-        PyThread_acquire_lock(work->ended, WAIT_LOCK);
-        ts_unlock_team();
-        PyThread_acquire_lock(work->ended, WAIT_LOCK);
-        PyThread_release_lock(work->ended);
-        ts_lock_team();
-        PyThread_free_lock(work->ended);
-    }
-    while (work->n_at_work) { /* there was no memory for a lock */
-        ts_unlock_team();
-        TS_YIELD();
-        ts_lock_team();
-    }
+    for (int i = 0; work->n_at_work && i < TS_YIELDS; i++)
+        ts_wait_awake();
+    work->is_awaited = 1;
+    while (work->n_at_work)
+        ts_sleep(&work->ended, &ts_team.lock);
 }
 
 /* So many threads as a call is worth, at most `most`. */
@@ -302,7 +287,8 @@ static void ts_run_shared(ts_work *work) {
 /* Call the kernel on all rows, with the help of at most n_threads - 1 others, and the scratch memory that it needs.
  * Without memory, leave it to `ts_take_out_of_memory`. */
 static void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads) {
-    ts_work work = {.rows = rows, .which = which, .function = ts_active->functions[which][is_double]};
+    ts_work work = {
+        .rows = rows, .which = which, .function = ts_active->functions[which][is_double], .ended = TS_NO_SIGNAL};
     if (n_threads > 1)
         n_threads = ts_worth(rows, is_double, n_threads);
     if (n_threads <= 1) {
