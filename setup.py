@@ -28,8 +28,8 @@ def flags() -> tuple[list[str], list[str]]:
         return ["/O2", "/fp:precise", "/std:c11"], []
     # the order of operations is part of the result: no contraction, and never -ffast-math
     compiler = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-strict-aliasing"]
-    compiler += ["-fvisibility=hidden"]
-    linker = []
+    compiler += ["-fvisibility=hidden", "-pthread"]
+    linker = ["-pthread"]
     if switch("DEBUG"):
         compiler += ["-O0", "-g"]
     if switch("WERROR"):

@@ -91,9 +91,12 @@ cdef extern from "kernel/scratch.h" nogil:
 
     ts_manner_of_thread ts_manner
 
+cdef extern from "kernel/threads.h" nogil:
+    void ts_doze()
+
 cdef extern from "kernel/team.h" nogil:
     void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads)
-    void ts_new_team()
+    void ts_forget_team()
     intptr_t ts_thread_least
     void ts_help()
     void ts_call_helpers(int n)
@@ -465,6 +468,13 @@ def call_helpers(int n):
         ts_call_helpers(n)
 
 
+def wait_for_helpers(sharing):
+    """Return when as many helpers have ended as had started. In here no handler of a signal is called that may raise."""
+    while sharing.n_ended != sharing.n_started:
+        with nogil:
+            ts_doze()
+
+
 def set_thread_least(intptr_t n):
     """Have a call be worth another thread for so many numbers, and return the number before: for tests."""
     global ts_thread_least
@@ -473,9 +483,9 @@ def set_thread_least(intptr_t n):
     return before
 
 
-def new_team():
+def forget_team():
     """Forget all helpers: in a forked child there are none."""
-    ts_new_team()
+    ts_forget_team()
 
 
 # ---- uniforms ------------------------------------------------------------------------------------------------------

@@ -56,6 +56,14 @@ def run(
     types = operand + "".join(array.dtype.char for array in parameters)
 
     past_cache = WAY_PAST_CACHE if outputs[-1].nbytes >= PAST_CACHE else 0
+    # of the draws or categories of a row, the more numerous
+    numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
+    has_few = extra is None or outputs[0].shape[-1] * FEW <= rows.n_categories
+    is_quick = is_plain and has_few and _kernels.isa() != "scalar"
+    n_sharing = 1  # threads, in the kernel's own way to share rows, which is begun sooner than ours
+    if is_quick and _is_one_loop(len(rows.batch_shape), (rows.logits, *outputs, *parameters)):
+        n_rows = math.prod(rows.batch_shape)
+        n_sharing = useful(workers, n_rows * numbers_per_row, n_rows)
 
     def task(index: Index, first_row: int) -> None:
         index = (*index, ...)  # always a view, of a 0-d array too
@@ -63,22 +71,16 @@ def run(
         if not is_plain:
             part = part.astype(rows.dtype)  # a copy of the slice that is aligned, native and floating
         others = extra(index, first_row, part.shape[:-1]) if extra else ()
+        if n_sharing > 1:
+            others = tuple(map(np.ascontiguousarray, others))  # they are few, and one loop then
         signature = f"{types}{''.join(array.dtype.char for array in others)}->{results}"
         parts = tuple(array[index] for array in outputs)
         per_row = tuple(array if array.ndim == 0 else array[index] for array in parameters)
         _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature, past_cache, n_sharing)
 
-    # of the draws or categories of a row, the more numerous
-    numbers_per_row = max(rows.n_categories, outputs[0].shape[-1] if outputs[0].ndim > len(rows.batch_shape) else 1)
-    has_few = extra is None or outputs[0].shape[-1] * FEW <= rows.n_categories
-    is_quick = is_plain and has_few and _kernels.isa() != "scalar"
     is_short = rows.n_categories <= SHORT or rows.logits.strides[-1] != rows.logits.itemsize
     together = TOGETHER if is_short else 1
-    n_sharing = 1
-    if is_quick and _is_one_loop(len(rows.batch_shape), (rows.logits, *outputs, *parameters)):
-        n_rows = math.prod(rows.batch_shape)
-        n_sharing = useful(workers, n_rows * numbers_per_row, n_rows)
-    if n_sharing > 1:  # the kernel's own way to share rows, sooner begun than ours
+    if n_sharing > 1:
         have_helpers(n_sharing - 1)
         for_each_slice(task, rows.batch_shape, numbers_per_row, 1, SHARED_SLICE, together)
     else:

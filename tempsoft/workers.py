@@ -29,7 +29,7 @@ SMALLEST_SHARED = 1 << 16  # numbers in a call that is worth handing to threads
 _default: ContextVar[int | None] = ContextVar("workers", default=None)
 _tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
 _threads: list[threading.Thread] = []  # that wait for tasks
-_pool_lock = threading.Lock()
+_pool_lock = threading.RLock()  # a handler of a signal may call us
 
 Index = tuple[Any, ...]  # of ints, slices and perhaps an Ellipsis
 
@@ -173,7 +173,6 @@ class _Sharing:
         self.lock = threading.Lock()
         self.is_over = False
         self.n_started = self.n_ended = 0  # threads of the pool
-        self.ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.error: BaseException | None = None
 
     def run(self, workers: int) -> None:
@@ -182,22 +181,9 @@ class _Sharing:
             self._take_slices()
         finally:
             self.is_over = True
-            while not self._is_joined():
-                pass
+            _kernels.wait_for_helpers(self)
         if self.error is not None:
             raise self.error
-
-    def _is_joined(self) -> bool:
-        """Wait a little for threads that have started; what a signal raises meanwhile is kept for later."""
-        try:
-            with self.lock:
-                if self.n_ended == self.n_started:
-                    return True
-            with contextlib.suppress(queue.Empty):
-                self.ended.get(timeout=0.05)
-        except BaseException as error:
-            self.error = self.error or error
-        return False
 
     def _take_slices(self) -> None:
         while not self.is_over:
@@ -218,7 +204,6 @@ class _Sharing:
             self.error, self.is_over = error, True
         with self.lock:
             self.n_ended += 1
-        self.ended.put(None)
 
 
 def have_helpers(count: int) -> None:
@@ -233,11 +218,14 @@ def have_helpers(count: int) -> None:
 
 
 def _submit(task: Callable[[], None], count: int) -> None:
-    """Have so many helpers run `task`."""
+    """Have so many helpers run `task`, or those there are."""
     have_helpers(count)
-    for _ in range(count):
-        _tasks.put(task)
-    _kernels.call_helpers(count)
+    count = min(count, len(_threads))
+    try:
+        for _ in range(count):
+            _tasks.put(task)
+    finally:
+        _kernels.call_helpers(count)
 
 
 def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
@@ -250,9 +238,9 @@ def _serve(tasks: queue.SimpleQueue[Callable[[], None]]) -> None:
 
 def _forget_pool() -> None:
     """In a forked child the pool's threads are gone, and its locks may be held for ever."""
-    _kernels.new_team()
+    _kernels.forget_team()
     global _tasks, _threads, _pool_lock
-    _tasks, _threads, _pool_lock = queue.SimpleQueue(), [], threading.Lock()
+    _tasks, _threads, _pool_lock = queue.SimpleQueue(), [], threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

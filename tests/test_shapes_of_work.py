@@ -70,6 +70,37 @@ def test_adjacent_rows(compiled, name, n, dtype):
                 assert memory[0] == memory[-1] == 7
 
 
+STEPS = {
+    "none": [0],
+    "small": [-3, 3],
+    "large": [-9, 9, 25, -25],
+    "rare": [0] * 40 + [60, -60],
+    "huge": [0] * 20 + [1e4],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("n", [3, 10, 33, 64, 100, 128])
+def test_adjacent_rows_that_drift(compiled, n, steps, dtype):
+    """What did for the rows before is tried: here the largest logit rises and falls from row to row, by what does not
+    matter, by what is seen in a sum, or in exponentials; some rows have logits far below, NaN or infinities.
+    """
+    rng = np.random.default_rng(n)
+    x = rng.normal(0, 2, (1500, n)) + np.cumsum(rng.choice(STEPS[steps], 1500)).clip(-3e4, 3e4)[:, None]
+    for row in rng.integers(600, 1500, 6):
+        x[row, rng.integers(n)] = rng.choice([np.nan, np.inf, -np.inf, -60 + x[row, 0], -200 + x[row, 0]])
+    x = x.astype(dtype)
+    for function in ("softmax", "log_softmax", "logsumexp"):
+        call = getattr(compiled, function)
+        for temperature in (np.float64(1.0), np.float64(0.1)):
+            right = one_by_one(call, x, temperature=temperature).tobytes()
+            assert call(x, temperature).tobytes() == right
+            with past_the_cache():
+                assert call(x, temperature).tobytes() == right
+                assert call(x[5:], temperature).tobytes() == right[5 * len(right) // len(x) :]
+
+
 @pytest.mark.parametrize("n", [16, 100])
 def test_short_rows_at_extreme_temperatures(compiled, n):
     """Not every fast formula holds for these: that of the logarithm for fewer than that of exponentials."""

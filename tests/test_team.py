@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 import tempsoft
 from tempsoft import _kernels
 
-CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
 
 @contextlib.contextmanager
 def shared_from(numbers):
@@ -94,21 +92,37 @@ def test_batches_of_several_axes(axis):
                 assert one.tobytes() == two.tobytes()
 
 
-@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid") or CPUS < 2, reason="no clock of a thread, or one CPU")
+def seconds_of_helpers():
+    helpers = [thread.ident for thread in threading.enumerate() if thread.name == "tempsoft"]
+    return sum(time.clock_gettime(time.pthread_getcpuclockid(helper)) for helper in helpers)
+
+
+def assert_helpers_take_part(call):
+    """They do in one of many calls: in each of them a helper may come late."""
+    started, before = time.monotonic(), seconds_of_helpers()
+    while seconds_of_helpers() < before + 0.02:
+        call()
+        assert time.monotonic() < started + 60
+
+
+has_clocks = pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="a thread has no clock here")
+
+
+@has_clocks
 @pytest.mark.parametrize("rows", [2, 4000])
 def test_helpers_take_part(rows):
     """With two long rows, one is a helper's for as long as the other takes, and with many some are."""
     x = np.zeros((rows, 8_000_000 // rows), np.float32)
-    tempsoft.softmax(x, out=x, workers=2)
-    helpers = [thread for thread in threading.enumerate() if thread.name == "tempsoft"]
+    assert_helpers_take_part(lambda: tempsoft.softmax(x, out=x, workers=2))
 
-    def spent():
-        return sum(time.clock_gettime(time.pthread_getcpuclockid(helper.ident)) for helper in helpers)
 
-    started, before = time.monotonic(), spent()
-    while spent() < before + 0.02:
-        tempsoft.softmax(x, out=x, workers=2)
-        assert time.monotonic() < started + 60
+@has_clocks
+def test_draws_from_numbers_in_any_order_are_shared():
+    """Uniform numbers of two axes in Fortran's order are many short loops to a gufunc."""
+    x = np.random.default_rng(0).normal(size=(200, 200, 640)).astype(np.float32)
+    u = np.asfortranarray(np.random.default_rng(1).random((200, 200)))
+    assert (tempsoft.sample(x, u=u, workers=2) == tempsoft.sample(x, u=u)).all()
+    assert_helpers_take_part(lambda: tempsoft.sample(x, u=u, workers=2))
 
 
 @pytest.mark.parametrize(
@@ -137,13 +151,35 @@ x = numpy.random.default_rng(0).normal(size=(500, 1000))
 assert tempsoft.softmax(x, workers=4).tobytes() == tempsoft.softmax(x).tobytes()
 assert tempsoft.softmax(x, workers=4, axis=0).tobytes() == tempsoft.softmax(x, axis=0).tobytes()
 assert tempsoft.softmax(x.astype(int), workers=4).tobytes() == tempsoft.softmax(x.astype(int)).tobytes()
-print(threading.active_count())
+import gc, weakref
+arrays = [x.astype(int) for _ in range(5)]
+alive = [weakref.ref(array) for array in arrays]
+while arrays:
+    tempsoft.softmax(arrays.pop(), workers=4)
+gc.collect()
+print(threading.active_count(), sum(array() is not None for array in alive))
 """
 
 
 def test_no_threads_can_be_had():
     process = implementations.in_a_new_process(WITHOUT_THREADS)
-    assert (process.stdout, process.stderr) == ("1\n", "")
+    assert (process.stdout, process.stderr) == ("1 0\n", "")
+
+
+MANY = """
+import threading, numpy, tempsoft
+x = numpy.random.default_rng(0).normal(size=(500, 1000))
+for workers in (10**12, -1):
+    with tempsoft.set_workers(workers):
+        assert tempsoft.softmax(x).tobytes() == tempsoft.softmax(x, workers=1).tobytes()
+    assert tempsoft.softmax(x, 0.7, axis=0, workers=workers).tobytes() == tempsoft.softmax(x, 0.7, axis=0).tobytes()
+print(threading.active_count() <= 32)
+"""
+
+
+def test_no_more_threads_than_there_is_work_for():
+    process = implementations.in_a_new_process(MANY)
+    assert (process.stdout, process.stderr) == ("True\n", "")
 
 
 def test_many_callers():

@@ -35,7 +35,8 @@ TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intp
     plans->k = R(tempering_for)(s, temperature_of(rows, first));
     plans->k_step = 0;
     int is_low;
-    const double c = R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, plans->sum_hi, plans->sum_lo, &is_low);
+    const double c =
+        R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, NULL, 0, plans->sum_hi, plans->sum_lo, &is_low, s);
     if (isnan(c))
         return 0;
     const REAL *x = (const REAL *)f->x;
@@ -56,7 +57,7 @@ static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scr
     if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
         return 0;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (!R(remember)(R(adjacent_plans)(&f, rows, first, NULL, 0, &plans, s), s))
+    if (!remember(R(adjacent_plans)(&f, rows, first, NULL, 0, &plans, s), &s->tries))
         return 0;
     R(logsumexp_of_rows)(&plans, f.n_rows, (REAL *)rows->out.data + first);
     return f.n_rows;
@@ -85,8 +86,8 @@ TS_INLINE intptr_t R(log_softmax_adjacent_to)(const ts_rows *rows, intptr_t firs
     R(log_scales) scales;
     REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (!R(remember)(R(adjacent_plans)(&f, rows, first, past_cache ? NULL : (const char *)to, past_cache, &plans, s),
-                     s) ||
+    if (!remember(R(adjacent_plans)(&f, rows, first, past_cache ? NULL : (const char *)to, past_cache, &plans, s),
+                  &s->tries) ||
         !R(log_scales_of)(&plans, f.n_rows, &scales))
         return 0;
     R(set_row_of)(f.n, s);

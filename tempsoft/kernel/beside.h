@@ -9,8 +9,8 @@ typedef struct {
     int is_low;
 } R(factor);
 
-/* Beside a number, as part of it: no product with it is rounded otherwise for that. Sums of next to nothing beside 1 have
- * such inverses, and their quotients would be subnormal for nothing. */
+/* Beside a number, as part of it: no product with it is rounded otherwise for that. Sums of next to nothing beside 1
+ * have such inverses, and their quotients would be subnormal for nothing. */
 #define NEGLIGIBLE 0x1p-200
 
 /* 1 / sum. For float32 the quotient is of floats, which takes half the time or less, and what it misses comes from one

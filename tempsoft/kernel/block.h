@@ -30,8 +30,8 @@ TS_INLINE void fetch_far(uintptr_t address) {
 #endif
 }
 
-/* The same in two steps: what is `ahead` bytes on to the farther cache, what was brought there to L1, of numbers of that
- * size. The lines of L1 that a CPU waits for at a time are few (Intel: 16), those of L2 three times as many. */
+/* The same in two steps: what is `ahead` bytes on to the farther cache, what was brought there to L1, of numbers of
+ * that size. The lines of L1 that a CPU waits for at a time are few (Intel: 16), those of L2 three times as many. */
 TS_INLINE void fetch_twice(uintptr_t address, uintptr_t ahead, intptr_t size) {
     fetch_far(address + ahead);
     fetch_ahead(address + (uintptr_t)(AHEAD_FROM_FAR * size));

@@ -1,5 +1,5 @@
-/* Every kernel of one instruction set. Included once by each isa_*.c, after its vec_*.h and its words_*.h if it has one;
- * TS_ISA is its name.
+/* Every kernel of one instruction set. Included once by each isa_*.c, after its vec_*.h and its words_*.h if it has
+ * one; TS_ISA is its name.
  *
  * The order is that of the layers: numbers, exponentials, sums, plans, what is made of plans. float64 comes first
  * because the careful formulas of float32 work in it.

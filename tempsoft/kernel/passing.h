@@ -239,7 +239,7 @@ TS_INLINE int R(sum_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, i
 /* The same, if it is time to try. */
 TS_INLINE int R(try_columns)(R(strip) * t, intptr_t step, const ts_rows *rows, intptr_t i, R(strip_way) way, int which,
                              R(strip) * before, R(scratch) * s) {
-    return R(is_time_to_try)(s) && R(remember)(R(sum_columns)(t, step, rows, i, way, which, before, s), s);
+    return is_time_to_try(&s->tries) && remember(R(sum_columns)(t, step, rows, i, way, which, before, s), &s->tries);
 }
 
 /* The exponentials of a strip as well, as wide as is best: fewer visits of memory are waited for, but of few categories

@@ -1,5 +1,7 @@
-/* The scratch memory of a gufunc loop, which has no way to raise: a loop that gets none does nothing and says so here,
- * to its own thread, and the caller of the gufunc asks. `ts_fail_allocations` lets a test see it happen. */
+/* What a gufunc loop has from its thread, and tells it: its scratch memory, and how it is to work. A loop has no way to
+ * raise: one that gets no memory does nothing and says so here, and the caller of the gufunc asks.
+ * `ts_fail_allocations` lets a test see it happen.
+ */
 #ifndef TEMPSOFT_SCRATCH_H
 #define TEMPSOFT_SCRATCH_H
 
@@ -27,8 +29,8 @@ static double *ts_allocate(size_t n_doubles) {
     return memory;
 }
 
-/* What else the loops of this thread are to know: the threads that may share a call, and whether the results of all calls
- * together are better written past the cache. */
+/* What else the loops of this thread are to know: the threads that may share a call, and whether the results of all
+ * calls together are better written past the cache. */
 static TS_THREAD_LOCAL struct {
     int n_threads;
     ts_past past_cache;

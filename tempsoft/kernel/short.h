@@ -216,7 +216,11 @@ static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch)
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
     if (rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
         return 0;
-    if (!R(remember)(!isnan(R(adjacent_exp)(&f, k, PLAIN, 1, NULL, 0, &is_low)), s))
+    const double c = R(adjacent_exponent)(&f, k, PLAIN, 1, &is_low);
+    R(seen) seen = R(nothing_seen)();
+    if (!isnan(c))
+        R(adjacent_exp)(&f, k, PLAIN, c, NULL, 0, &seen);
+    if (!remember(!isnan(c) && !R(has_seen_nan)(&seen), &s->tries))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
         for (int c = 0; c < TILE; c += LANES)

@@ -1,10 +1,10 @@
 /* Threads that share the rows of a call, without Python: one that needs the GIL is woken twice, and to be woken takes
  * 50 us, in which two threads work on 100,000 numbers.
  *
- * A call open to helpers is on a list until all of its rows are taken; a helper without work sleeps on a lock of its
- * own. Both lists and all they hold are guarded by `lock`, which is never held for long: not while rows are worked on,
- * and not to wait for anything. Each thread takes rows as it comes to it, many at first and ever fewer, so that none
- * is late at the end, and each row is computed by itself: who takes it changes no bit.
+ * A call open to helpers is on a list until all of its rows are taken, and helpers without work sleep on another. Both
+ * lists and all they hold are guarded by one lock, which is never held for long: not while rows are worked on, and not
+ * to wait for anything. Each thread takes rows as it comes to it, many at first and ever fewer, so that none is late at
+ * the end, and each row is computed by itself: who takes it changes no bit.
  */
 #ifndef TEMPSOFT_TEAM_H
 #define TEMPSOFT_TEAM_H
@@ -16,10 +16,10 @@
 #include "threads.h"
 
 enum {
-    TS_FILTERED = 4,    /* as long as so many numbers takes one of a row with filters, */
-    TS_DOUBLE = 2,      /* and as long as so many one of float64 */
-    TS_PARTS = 32,      /* for each thread: at the end they are no smaller than so many of a size, */
-    TS_OF_LEAST = 4,    /* nor than so many of the least that is worth a thread */
+    TS_FILTERED = 4,    /* numbers that take as long as one of a row with filters, */
+    TS_DOUBLE = 2,      /* and as one of float64 */
+    TS_PARTS = 32,      /* of a thread's share, what is taken at once is at least one, */
+    TS_OF_LEAST = 4,    /* and of the least that is worth a thread one of so many */
     TS_LOT = 16,        /* rows that are best taken together, where they are short or columns */
     TS_LARGE_LOT = 128, /* the same of many: columns of a strip */
     TS_YIELDS = 100,    /* of a thread that stays awake, as something is to come soon: some 50 us */
@@ -74,8 +74,8 @@ static void ts_wait_awake(void) {
     ts_lock_team();
 }
 
-/* A team without helpers and work, in a forked child: all other threads are gone, and any may have held the lock. */
-static void ts_new_team(void) {
+/* In a forked child all other threads are gone, and any may have held the lock. */
+static void ts_forget_team(void) {
     const ts_lock lock = TS_NO_LOCK;
     memset(&ts_team, 0, sizeof ts_team);
     ts_team.lock = lock;
@@ -133,13 +133,16 @@ static void ts_take_part(ts_work *work) {
         if (memory)
             work->function(&part, memory);
         ts_lock_team();
-        work->is_out_of_memory |= !memory;
+        work->is_out_of_memory |= ts_take_out_of_memory();
+    }
+    if (memory != stack) {
+        ts_unlock_team();
+        free(memory);
+        ts_lock_team();
     }
     work->n_at_work--;
     if (work->is_awaited && work->n_at_work == 0)
         ts_send(&work->ended);
-    if (memory != stack)
-        free(memory);
 }
 
 /* ---- helpers ---------------------------------------------------------------------------------------------------- */
@@ -177,8 +180,8 @@ static void ts_wake(ts_helper *helpers) {
         helpers = helper->next;
         ts_lock_team();
         helper->is_asleep = 0;
+        ts_send(&helper->wake); /* before it can be gone */
         ts_unlock_team();
-        ts_send(&helper->wake);
     }
 }
 
@@ -209,7 +212,7 @@ static void ts_fall_asleep(ts_helper *helper) {
 
 /* Help with calls until this thread is called. */
 static void ts_help(void) {
-    static TS_THREAD_LOCAL ts_helper self = {.wake = TS_NO_SIGNAL}; /* a signal may be on its way when this is left */
+    ts_helper self = {.wake = TS_NO_SIGNAL};
     int n_yields = 0;
 #if defined(__linux__)
     self.place = ts_own_place();
@@ -230,6 +233,7 @@ static void ts_help(void) {
     }
     ts_team.n_called--;
     ts_unlock_team();
+    ts_end_signal(&self.wake);
 }
 
 /* ---- running a call --------------------------------------------------------------------------------------------- */
@@ -281,6 +285,7 @@ static void ts_run_shared(ts_work *work) {
     ts_close(work);
     ts_join(work);
     ts_unlock_team();
+    ts_end_signal(&work->ended);
     ts_out_of_memory |= work->is_out_of_memory;
 }
 

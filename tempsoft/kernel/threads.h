@@ -1,9 +1,12 @@
 /* What team.h needs of the system: a lock, a signal that a thread sleeps for, and on Linux who a thread is and where it
- * may run. Nothing is allocated, so nothing fails: not with Python's locks, whose memory is Python's, with its hooks. */
+ * may run. Not Python's locks: their memory is Python's, which may have hooks (tracemalloc) that take the GIL.
+ */
 #ifndef TEMPSOFT_THREADS_H
 #define TEMPSOFT_THREADS_H
 
 #if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
 #include <windows.h>
 
 typedef SRWLOCK ts_lock;
@@ -15,10 +18,13 @@ static void ts_acquire(ts_lock *lock) { AcquireSRWLockExclusive(lock); }
 static void ts_release(ts_lock *lock) { ReleaseSRWLockExclusive(lock); }
 static void ts_sleep(ts_signal *signal, ts_lock *lock) { SleepConditionVariableSRW(signal, lock, INFINITE, 0); }
 static void ts_send(ts_signal *signal) { WakeConditionVariable(signal); }
+static void ts_end_signal(ts_signal *signal) { (void)signal; }
 static void ts_yield(void) { SwitchToThread(); }
+static void ts_doze(void) { Sleep(1); }
 #else
 #include <pthread.h>
 #include <sched.h>
+#include <time.h>
 
 typedef pthread_mutex_t ts_lock;
 typedef pthread_cond_t ts_signal;
@@ -29,7 +35,9 @@ static void ts_acquire(ts_lock *lock) { pthread_mutex_lock(lock); }
 static void ts_release(ts_lock *lock) { pthread_mutex_unlock(lock); }
 static void ts_sleep(ts_signal *signal, ts_lock *lock) { pthread_cond_wait(signal, lock); }
 static void ts_send(ts_signal *signal) { pthread_cond_signal(signal); }
+static void ts_end_signal(ts_signal *signal) { pthread_cond_destroy(signal); }
 static void ts_yield(void) { sched_yield(); }
+static void ts_doze(void) { nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL); }
 #endif
 
 #if defined(__linux__)
@@ -43,7 +51,7 @@ typedef struct {
 
 static ts_place ts_own_place(void) { return (ts_place){.number = (pid_t)syscall(SYS_gettid)}; }
 
-/* The CPUs that this thread may use, but for the one it is on unless there is no other; 0 if the system does not say. */
+/* The CPUs this thread may use, but for the one it is on unless there is no other; 0 if the system does not say. */
 static int ts_other_cpus(cpu_set_t *others) {
     const int cpu = sched_getcpu();
     if (cpu < 0 || sched_getaffinity(0, sizeof *others, others) != 0)

@@ -59,9 +59,9 @@ static inline vf vf_load_pieces(const float *p, intptr_t step) { return (void)st
 static inline vd vd_load_pieces(const double *p, intptr_t step) { return (void)step, *p; }
 static inline void vf_store_piece(float *p, vf x, int piece) { (void)piece, *p = x; }
 static inline void vd_store_piece(double *p, vd x, int piece) { (void)piece, *p = x; }
-/* A number not below 0 that is 2^n times another, from those times `least`, 2^n times the smallest normal number: rounded
- * to where subnormal numbers are, and by no operation on one, which takes some CPUs a hundred times as long. The sum is
- * at least twice `least`, or in the range of it where floats are as far apart as subnormals are. */
+/* A number not below 0 that is 2^n times another, from those times `least`, 2^n times the smallest normal number:
+ * rounded to where subnormal numbers are, and by no operation on one, which takes some CPUs a hundred times as long.
+ * The sum is at least twice `least`, or in the range of it where floats are as far apart as subnormals are. */
 static inline vf vf_down(vf x, vf least) {
     const vf sum = x + (x > least ? x : least);
     uint32_t bits, down;

@@ -22,6 +22,28 @@ typedef struct {
 
 _Static_assert(sizeof(R(waiting)) <= TS_WAITING_DOUBLES * sizeof(double), "see ts_row_doubles");
 
+#if TS_REAL == 64 /* used by both */
+/* Of what does for some rows and not for others: tries to leave out, and how many those were. */
+typedef struct {
+    int rest, pause;
+} ts_tries;
+
+#define LONGEST_PAUSE 127 /* tiles or strips, at most, until it is tried again */
+
+static inline int is_time_to_try(ts_tries *tries) {
+    const int is_time = tries->rest == 0;
+    tries->rest -= !is_time;
+    return is_time;
+}
+
+/* `does`: whether what was tried did. Where it does not, it is tried more and more seldom. */
+static inline int remember(int does, ts_tries *tries) {
+    tries->pause = does ? 0 : tries->pause < LONGEST_PAUSE ? 2 * tries->pause + 1 : LONGEST_PAUSE;
+    tries->rest = tries->pause;
+    return does;
+}
+#endif
+
 /* Scratch memory of a call, carved from one piece; ts_scratch_doubles says how much. */
 typedef struct {
     REAL *block;        /* a block as REALs */
@@ -36,7 +58,9 @@ typedef struct {
     double *fraction;
     tempering k;          /* of the last row; most have the same */
     REAL *turned;         /* rows that are worked on together, or their exponentials: see ts_together_doubles */
-    int rest, pause;      /* for rows together: tries to leave out, and how many that were; */
+    ts_tries tries;       /* of a c for rows together, */
+    ts_tries guesses;     /* and of one that did for those before: */
+    double guess;         /* it, or NaN */
     REAL *row_of;         /* of each number of LANES rows, as bits, */
     intptr_t rows_of;     /* of so many categories, 0 if none yet */
     double *tile;         /* for columns.h */
@@ -88,7 +112,8 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.lists = left; /* filtered rows are not taken as tiles, so there may be others here */
     s.taken = (uint64_t *)left;
     s.turned = (REAL *)left;
-    s.rest = s.pause = 0;
+    s.tries = s.guesses = (ts_tries){0, 0};
+    s.guess = NAN;
     s.rows_of = 0;
     s.tile = left + ts_together_doubles(rows);
     s.row_of = (REAL *)(s.tile - TS_SIXTEEN * TS_LINE_DOUBLES);
@@ -114,22 +139,4 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     if (s.waiting)
         *s.waiting = (R(waiting)){.n = 0, .seam = {.n = 0}, .factors = (REAL *)(s.waiting + 1)};
     return s;
-}
-
-#if TS_REAL == 64         /* used by both */
-#define LONGEST_PAUSE 127 /* tiles or strips, at most, until rows are tried again after a c did not do for all */
-#endif
-
-/* Whether to try what works if the first c does for all of some rows. */
-static inline int R(is_time_to_try)(R(scratch) * s) {
-    const int is_time = s->rest == 0;
-    s->rest -= !is_time;
-    return is_time;
-}
-
-/* `does`: whether the c that was tried did. Where none does, they are tried more and more seldom. */
-static inline int R(remember)(int does, R(scratch) * s) {
-    s->pause = does ? 0 : s->pause < LONGEST_PAUSE ? 2 * s->pause + 1 : LONGEST_PAUSE;
-    s->rest = s->pause;
-    return does;
 }
