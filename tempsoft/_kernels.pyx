@@ -469,7 +469,7 @@ def call_helpers(int n):
 
 
 def wait_for_helpers(sharing):
-    """Return when as many helpers have ended as had started. In here no handler of a signal is called that may raise."""
+    """Return when as many helpers have ended as have started. No handler of a signal, which may raise, runs in here."""
     while sharing.n_ended != sharing.n_started:
         with nogil:
             ts_doze()
