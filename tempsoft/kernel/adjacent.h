@@ -25,12 +25,13 @@ static inline uintptr_t R(next_rows)(const R(adjacent) * f, intptr_t size, intpt
 
 /* The smallest is at least so many bits below the largest, or quotients may be subnormal: those of float32 in rows of
  * up to 128, and their part by lo, which is a normal number. */
-#define LOW_BELOW (TS_REAL == 32 ? 80 : 800)
+#define LOW_BELOW (TS_REAL == 32 ? 80 : 768)
 
 /* Bits from c to the largest, where no quotient is subnormal: numbers LOW_BELOW are seen to be usual then. */
 #define ABOVE 6
 
-/* The largest may be so much above c in other rows: the part by lo of the smallest usual number is normal then. */
+/* A sum of n exponentials is less than n 2^(this + 1), over SCALE: of larger ones lo would often be below LEAST_LO, so
+ * that its product with the smallest usual number is not normal. */
 #define MOST_ABOVE 9
 
 /* A c for all of them, from the largest, and whether quotients may be subnormal; NaN if it cannot be, or if
@@ -99,8 +100,8 @@ TS_INLINE R(factor) R(factor_at)(VR row_hi, VR row_lo, const REAL *row_of, intpt
 }
 
 /* The exponentials of rows, while as many before them are divided, past the cache: so what is written has the time of
- * both to go. `is_far`: what is fetched goes to L2, and `comes_near`: from there to L1, while rows before are worked
- * on. */
+ * both to go. Both may be in one place: each is read before it is written. `is_far`: what is fetched goes to L2, and
+ * `comes_near`: from there to L1, while rows before are worked on. */
 TS_INLINE void R(exp_and_divide)(const R(adjacent) * f, const tempering *k, double c, const R(dividends) * before,
                                  int is_far, int comes_near, const REAL *row_of, R(seen) * seen) {
     const R(scale) scale = R(scale_of)(k, c, 0);
@@ -126,8 +127,9 @@ TS_INLINE void R(exp_and_divide)(const R(adjacent) * f, const tempering *k, doub
     }
 }
 
-/* Whether c did for all rows of these sums: the largest exponential is at least the mean. The largest n may be an
- * eighth below that, as all of float32 have a factor of 1.09. */
+/* Whether c did for all rows of these sums. None is below `least`, as the largest exponential is at least the mean; the
+ * largest n may be an eighth below that, as all of float32 have a factor of 1.09. Nor is one above `most`, which is for
+ * factors to be normal numbers. */
 static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n, int is_low) {
     const vd least = vd_set1((double)n * SCALE * two_to(is_low ? 0 : ABOVE - REACH));
     const vd most = vd_set1(is_low ? INFINITY : (double)n * SCALE * two_to(MOST_ABOVE + 1));
@@ -168,7 +170,8 @@ TS_INLINE void R(adjacent_divide)(const R(dividends) * d, ts_type type, int past
 }
 
 /* Exponentials of a c that did for all rows, which is returned, and their sums; NaN if there is none. `before`, unless
- * it is NULL: as many rows, divided meanwhile at the first try, of which there are none left then. */
+ * it is NULL: as many rows, divided meanwhile at the first try, of which there are none left then; if no c was tried,
+ * they are still there. A guess that does not do costs exponentials and sums that are made again. */
 TS_INLINE double R(adjacent_exp_sums)(const R(adjacent) * f, const tempering *k, ts_type type, const char *to,
                                       int past_cache, R(dividends) * before, int comes_near, double *sum_hi,
                                       double *sum_lo, int *is_low, R(scratch) * s) {
@@ -238,10 +241,10 @@ static inline int R(comes_near)(const ts_rows *rows) {
 
 /* A tile from row `first` on, ready to be divided; 0 if no c did. */
 TS_INLINE int R(adjacent_dividends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache,
-                                    R(dividends) * before, int comes_near, REAL *e, R(dividends) * d, R(scratch) * s) {
+                                    R(dividends) * before, int comes_near, R(dividends) * d, R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
-    d->f = R(adjacent_at)(rows, first, 16, e);
+    d->f = R(adjacent_at)(rows, first, 16, s->turned);
     d->to = rows->out.data + first * rows->out_step;
     const double c = R(adjacent_exp_sums)(&d->f, k, type, past_cache ? NULL : d->to, past_cache, before, comes_near,
                                           sum_hi, sum_lo, &d->is_low, s);
@@ -258,12 +261,10 @@ TS_INLINE int R(adjacent_dividends)(const ts_rows *rows, intptr_t first, ts_type
 TS_INLINE intptr_t R(softmax_adjacent_as)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache,
                                           R(scratch) * s) {
     R(dividends) d;
-    if (!remember(R(adjacent_dividends)(rows, first, type, past_cache, NULL, 0, s->turned, &d, s), &s->tries))
+    if (!remember(R(adjacent_dividends)(rows, first, type, past_cache, NULL, 0, &d, s), &s->tries))
         return 0;
     if (!past_cache) {
         R(adjacent_divide)(&d, type, 0, 0, s->row_of);
-    } else if (R(before_line)((REAL *)d.to) == 0) {
-        R(adjacent_divide)(&d, PLAIN, 1, R(comes_near)(rows), s->row_of);
     } else {
         REAL *const to = (REAL *)d.to;
         d.to = (char *)d.f.e;
@@ -282,21 +283,21 @@ TS_APART intptr_t R(softmax_adjacent_past_cache)(const ts_rows *rows, intptr_t f
     return R(softmax_adjacent_as)(rows, first, PLAIN, 1, s);
 }
 
-/* The same of all tiles from `first` on, up to the first for which no c did. Each is divided while the exponentials of
- * the next are made: two are in scratch memory, and results begin with a line of the cache. */
+/* The same of all tiles from `first` on, whose results begin with a line of the cache, up to the first for which no c
+ * did. Each is divided while the exponentials of the next are made, in their place. */
 TS_APART intptr_t R(softmax_adjacent_tiles)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     const int comes_near = R(comes_near)(rows);
     R(dividends) tiles[2];
     intptr_t i = first;
     tiles[0].f.n_rows = tiles[1].f.n_rows = 0;
     for (int does = 1, turn = 0; does && rows->n_rows - i >= 16; turn = !turn) {
-        REAL *const e = s->turned + turn * (TS_TILES_BYTES / (int)sizeof(REAL));
         R(dividends) *const d = &tiles[turn], *const before = &tiles[!turn];
-        if (before->f.n_rows > 0 && (before->is_low || before->f.n_rows != R(adjacent_at)(rows, i, 16, e).n_rows)) {
+        if (before->f.n_rows > 0 &&
+            (before->is_low || before->f.n_rows != R(adjacent_at)(rows, i, 16, s->turned).n_rows)) {
             R(adjacent_divide)(before, PLAIN, 1, comes_near, s->row_of);
             before->f.n_rows = 0;
         }
-        does = remember(R(adjacent_dividends)(rows, i, PLAIN, 1, before, comes_near, e, d, s), &s->tries);
+        does = remember(R(adjacent_dividends)(rows, i, PLAIN, 1, before, comes_near, d, s), &s->tries);
         d->f.n_rows = does ? d->f.n_rows : 0;
         i += d->f.n_rows;
     }
@@ -327,7 +328,6 @@ static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scrat
 #endif
     if (!rows->past_cache)
         return R(softmax_adjacent_in_cache)(rows, first, s);
-    const int are_two = 16 * rows->n_categories * (intptr_t)sizeof(REAL) <= TS_TILES_BYTES;
     const int is_on_line = R(before_line)((REAL *)(rows->out.data + first * rows->out_step)) == 0;
-    return (are_two && is_on_line ? R(softmax_adjacent_tiles) : R(softmax_adjacent_past_cache))(rows, first, s);
+    return (is_on_line ? R(softmax_adjacent_tiles) : R(softmax_adjacent_past_cache))(rows, first, s);
 }
