@@ -61,7 +61,7 @@ def run(
     has_few = extra is None or outputs[0].shape[-1] * FEW <= rows.n_categories
     is_quick = is_plain and has_few and _kernels.isa() != "scalar"
     n_sharing = 1  # threads, in the kernel's own way to share rows, which is begun sooner than ours
-    if is_quick and _is_one_loop(len(rows.batch_shape), (rows.logits, *outputs, *parameters)):
+    if workers > 1 and is_quick and _is_one_loop(len(rows.batch_shape), (rows.logits, *outputs, *parameters)):
         n_rows = math.prod(rows.batch_shape)
         n_sharing = useful(workers, n_rows * numbers_per_row, n_rows)
 

@@ -262,13 +262,13 @@ static int ts_worth(const ts_rows *rows, int is_double, int most) {
     return threads < most ? (int)threads : most;
 }
 
-static void ts_run_alone(const ts_work *work) {
+static void ts_run_alone(ts_function which, int is_double, const ts_rows *rows) {
     double stack[TS_STACK_DOUBLES], *memory = stack;
-    const size_t n_doubles = ts_scratch_doubles(work->which, work->rows);
+    const size_t n_doubles = ts_scratch_doubles(which, rows);
     if (n_doubles > TS_STACK_DOUBLES)
         memory = ts_allocate(n_doubles);
     if (memory)
-        work->function(work->rows, memory);
+        ts_active->functions[which][is_double](rows, memory);
     if (memory != stack)
         free(memory);
 }
@@ -292,20 +292,22 @@ static void ts_run_shared(ts_work *work) {
 /* Call the kernel on all rows, with the help of at most n_threads - 1 others, and the scratch memory that it needs.
  * Without memory, leave it to `ts_take_out_of_memory`. */
 static void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads) {
-    ts_work work = {
-        .rows = rows, .which = which, .function = ts_active->functions[which][is_double], .ended = TS_NO_SIGNAL};
     if (n_threads > 1)
         n_threads = ts_worth(rows, is_double, n_threads);
     if (n_threads <= 1) {
-        ts_run_alone(&work);
+        ts_run_alone(which, is_double, rows);
         return;
     }
+    ts_work work = {.rows = rows,
+                    .which = which,
+                    .function = ts_active->functions[which][is_double],
+                    .n_threads = n_threads,
+                    .n_wanted = n_threads - 1,
+                    .ended = TS_NO_SIGNAL};
     const intptr_t size = rows->logits.type == TS_F64 ? 8 : rows->logits.type == TS_F32 ? 4 : 2;
     const int are_together = rows->n_categories <= TS_SHORT || rows->logits.stride != size;
     const intptr_t of_size = ts_thread_least / TS_OF_LEAST / (rows->n_categories + rows->n_draws);
     const intptr_t of_rows = rows->n_rows / n_threads / TS_PARTS;
-    work.n_threads = n_threads;
-    work.n_wanted = n_threads - 1;
     work.lot = !are_together ? 1 : rows->n_rows / n_threads < 2 * TS_LARGE_LOT ? TS_LOT : TS_LARGE_LOT;
     work.least = ((of_size > of_rows ? of_size : of_rows) / work.lot + 1) * work.lot;
     ts_run_shared(&work);
