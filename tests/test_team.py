@@ -55,16 +55,19 @@ LAYOUTS = {
 }
 
 
+SHAPES = st.tuples(st.integers(2, 700), st.one_of(st.integers(1, 40), st.integers(64, 150)))
+
+
 @given(
     st.sampled_from(sorted(CALLS)), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(["e", "f", "d"]),
-    st.integers(2, 700), st.one_of(st.integers(1, 40), st.integers(64, 150)), st.integers(2, 5), st.integers(1, 500), st.integers(0, 2**32),
+    SHAPES, st.integers(2, 5), st.integers(1, 500), st.integers(0, 2**32),
 )  # fmt: skip
 @settings(max_examples=300)
-def test_shared_rows_have_the_same_bits(call, layout, dtype, rows, n, workers, least, seed):
+def test_shared_rows_have_the_same_bits(call, layout, dtype, shape, workers, least, seed):
     """Draws of at least 64 categories, as of fewer their numbers are made slice by slice."""
     rng = np.random.default_rng(seed)
-    x = LAYOUTS[layout](rng.normal(0, 3, (rows, n)).astype(dtype))
-    t, u = rng.uniform(0.2, 3, rows), rng.random(rows)
+    x = LAYOUTS[layout](rng.normal(0, 3, shape).astype(dtype))
+    t, u = rng.uniform(0.2, 3, len(x)), rng.random(len(x))
     right = as_bytes(CALLS[call](tempsoft, x, t, u))
     with shared_from(least):
         assert as_bytes(CALLS[call](tempsoft, x, t, u, workers=workers)) == right
