@@ -19,10 +19,13 @@ from tempsoft import _kernels
 
 @contextlib.contextmanager
 def shared_from(numbers):
-    """Within, so few numbers are worth a thread."""
+    """Within, so few numbers are worth a thread, to the kernels and to Python."""
     before = _kernels.set_thread_least(numbers)
     try:
-        yield
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempsoft.workers, "SMALLEST_SHARED", 0)
+            patch.setattr(tempsoft.workers, "SMALLEST_SLICE", 1)
+            yield
     finally:
         _kernels.set_thread_least(before)
 
