@@ -79,13 +79,11 @@ def run(
         _kernels.call(gufunc, (_bits(part), *per_row, *others), parts, signature, past_cache, n_sharing)
 
     is_short = rows.n_categories <= SHORT or rows.logits.strides[-1] != rows.logits.itemsize
-    together = TOGETHER if is_short else 1
+    largest = LARGE_SLICE if is_quick else SLICE_SIZE
     if n_sharing > 1:
         have_helpers(n_sharing - 1)
-        for_each_slice(task, rows.batch_shape, numbers_per_row, 1, SHARED_SLICE, together)
-    else:
-        largest = LARGE_SLICE if is_quick else SLICE_SIZE
-        for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, together)
+        workers, largest = 1, SHARED_SLICE
+    for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
 
 
 def _is_one_loop(n_axes: int, arrays: tuple[np.ndarray, ...]) -> bool:
