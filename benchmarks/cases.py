@@ -202,7 +202,7 @@ CASES: tuple[Case, ...] = (
     # short rows by the million: discrete choices between few alternatives, digits; and 100 labels
     Case(name="discrete_choice", shape=(1_000_000, 3), functions=(SOFTMAX,)),
     Case(name="digits", shape=(1_000_000, 10), functions=(*MAPS, LOGSUMEXP, SAMPLE), main=(SOFTMAX, SAMPLE)),
-    Case(name="hundred_labels", shape=(300_000, 100), functions=(SOFTMAX,)),
+    Case(name="hundred_labels", shape=(300_000, 100), functions=(*MAPS, LOGSUMEXP), main=(SOFTMAX,)),
     # class scores of the pixels of an image, classes first
     Case(name="pixel_classes", shape=(1000, 32768), functions=(SOFTMAX, LOGSUMEXP), main=(SOFTMAX,), axis=0),
     # the same at an annealed temperature

@@ -143,11 +143,15 @@ def test_short_rows_with_gaps(compiled, n):
 
 @pytest.mark.parametrize("function", ["softmax", "log_softmax"])
 def test_rows_in_place(compiled, function):
+    call = getattr(compiled, function)
     for n in (5, 64, 100, 1000):
         x = rows(150, n, "float32")
-        right = getattr(compiled, function)(x)
-        assert getattr(compiled, function)(x, out=x) is x
+        again, right = x.copy(), call(x)
+        assert call(x, out=x) is x
         assert x.tobytes() == right.tobytes()
+        with past_the_cache():
+            call(again, np.float64(1.0), out=again)
+        assert again.tobytes() == right.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -269,11 +273,12 @@ def test_every_way_past_the_cache(compiled, n, way, monkeypatch):
     monkeypatch.setattr(calls, "WAY_PAST_CACHE", way)
     for dtype in ("float32", "float64"):
         x = rows(160, n, dtype)
-        right = compiled.softmax(x)
-        with past_the_cache():
-            assert compiled.softmax(x, np.float64(1.0)).tobytes() == right.tobytes()
-            columns = compiled.softmax(np.ascontiguousarray(x.T), np.float64(1.0), axis=0)
-        assert columns.T.tobytes() == right.tobytes()
+        for function in (compiled.softmax, compiled.log_softmax):
+            right = function(x)
+            with past_the_cache():
+                assert function(x, np.float64(1.0)).tobytes() == right.tobytes()
+                columns = function(np.ascontiguousarray(x.T), np.float64(1.0), axis=0)
+            assert columns.T.tobytes() == right.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -25,18 +25,18 @@ TS_INLINE void R(maxima_by_pieces)(const REAL *x, intptr_t n, intptr_t n_rows, R
 TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REAL *max) {
     const intptr_t step = n * (intptr_t)sizeof(REAL);
     for (intptr_t c = 0; c < n_rows; c += LANES)
-        V(store)(max + c, R(first_max_of_rows)((const char *)x + c * step, step, n, PLAIN));
+        V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN));
 }
 
-/* The plans of a tile from row `first` on; 0 if they are declined. */
+/* The plans of a tile from row `first` on; 0 if they are declined. `before`, as in adjacent_exp_sums. */
 TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, const char *to,
-                                int past_cache, R(plans) * plans, R(scratch) * s) {
+                                int past_cache, R(ready) * before, int comes_near, R(plans) * plans, R(scratch) * s) {
     const intptr_t n_behind = (rows->n_rows - first - f->n_rows) * f->n;
     plans->k = R(tempering_for)(s, temperature_of(rows, first));
     plans->k_step = 0;
     int is_low;
-    const double c =
-        R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, NULL, 0, plans->sum_hi, plans->sum_lo, &is_low, s);
+    const double c = R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, before, 1, comes_near, plans->sum_hi,
+                                          plans->sum_lo, &is_low, s);
     if (isnan(c))
         return 0;
     const REAL *x = (const REAL *)f->x;
@@ -57,63 +57,47 @@ static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scr
     if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
         return 0;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (!remember(R(adjacent_plans)(&f, rows, first, NULL, 0, &plans, s), &s->tries))
+    if (!remember(R(adjacent_plans)(&f, rows, first, NULL, 0, NULL, 0, &plans, s), &s->tries))
         return 0;
     R(logsumexp_of_rows)(&plans, f.n_rows, (REAL *)rows->out.data + first);
     return f.n_rows;
 }
 
-/* log_softmax of those rows, to `to`; past the cache if that begins with a line of it. */
-TS_INLINE void R(adjacent_logs)(const R(adjacent) * f, const R(log_scales) * scales, REAL *to, int past_cache,
-                                const REAL *row_of) {
-    const REAL *x = (const REAL *)f->x;
-    for (intptr_t row = 0; row < f->n_rows; row += LANES) {
-        const VR hi = V(load)(scales->minus_offset_hi + row), lo = V(load)(scales->minus_offset_lo + row);
-        for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
-            const VR rows = V(load)(row_of + at);
-            const R(log_scale) scale = R(fast_log_scale)(scales->inverse, V(permute)(hi, rows), V(permute)(lo, rows));
-            const VR y = R(log_probability)(V(load)(x + i), &scale);
-            if (past_cache)
-                V(stream)(to + i, y);
-            else
-                V(store)(to + i, y);
-        }
-    }
-}
-
-TS_INLINE intptr_t R(log_softmax_adjacent_to)(const ts_rows *rows, intptr_t first, int past_cache, R(scratch) * s) {
+TS_INLINE int R(minuends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
+                          int comes_near, R(ready) * t, R(scratch) * s) {
     R(plans) plans;
-    R(log_scales) scales;
-    REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
-    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (!remember(R(adjacent_plans)(&f, rows, first, past_cache ? NULL : (const char *)to, past_cache, &plans, s),
-                  &s->tries) ||
-        !R(log_scales_of)(&plans, f.n_rows, &scales))
+    (void)type;
+    t->f = R(adjacent_at)(rows, first, 16, s->turned);
+    t->from = (const REAL *)t->f.x;
+    t->to = rows->out.data + first * rows->out_step;
+    t->is_low = 0;
+    if (!R(adjacent_plans)(&t->f, rows, first, past_cache ? NULL : t->to, past_cache, before, comes_near, &plans, s))
         return 0;
-    R(set_row_of)(f.n, s);
-    if (!past_cache) {
-        R(adjacent_logs)(&f, &scales, to, 0, s->row_of);
-    } else if (R(before_line)(to) == 0) {
-        R(adjacent_logs)(&f, &scales, to, 1, s->row_of);
-    } else {
-        R(adjacent_logs)(&f, &scales, f.e, 0, s->row_of);
-        R(copy_past_cache)(f.e, f.n * f.n_rows, to);
-    }
-    return f.n_rows;
+    R(set_row_of)(t->f.n, s);
+    t->inverse = R(split_of)(plans.k->inverse);
+    R(log_offsets_of_rows)(&plans, t->f.n_rows, t->hi, t->lo);
+    return 1;
 }
 
 /* Each by itself: see softmax_adjacent_in_cache. */
 TS_APART intptr_t R(log_softmax_adjacent_in_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(log_softmax_adjacent_to)(rows, first, 0, s);
+    return R(results_of_tile)(R(minuends), 1, rows, first, PLAIN, 0, s);
 }
 
 TS_APART intptr_t R(log_softmax_adjacent_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(log_softmax_adjacent_to)(rows, first, 1, s);
+    return R(results_of_tile)(R(minuends), 1, rows, first, PLAIN, 1, s);
+}
+
+TS_APART intptr_t R(log_softmax_adjacent_tiles)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tiles)(R(minuends), 1, rows, first, s);
 }
 
 static intptr_t R(log_softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->out_step != rows->logits_step || !R(is_log_moderate)(temperature_of(rows, 0)) ||
         !R(are_adjacent)(rows, s))
         return 0;
-    return (rows->past_cache ? R(log_softmax_adjacent_past_cache) : R(log_softmax_adjacent_in_cache))(rows, first, s);
+    if (!rows->past_cache)
+        return R(log_softmax_adjacent_in_cache)(rows, first, s);
+    return (R(is_on_line)(rows, first) ? R(log_softmax_adjacent_tiles) : R(log_softmax_adjacent_past_cache))(rows,
+                                                                                                             first, s);
 }

@@ -25,6 +25,7 @@
 #include "columns.h"
 #include "adjacent_sums.h"
 #include "adjacent.h"
+#include "adjacent_results.h"
 #include "sixteen.h"
 #include "adjacent_logs.h"
 #include "rows.h"

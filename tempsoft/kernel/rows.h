@@ -149,11 +149,14 @@ TS_APART void R(softmax_rows_bf16)(intptr_t first, const ts_rows *rows, R(scratc
 }
 #endif
 
+/* Whether lines of the cache that rows share with others are few, or whole, too. */
+static inline int R(are_long)(const ts_rows *rows) {
+    return rows->out_step >= FEWEST_PAST_CACHE || rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL);
+}
+
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
-    const int is_whole = rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL);
-    const int is_long = is_whole || rows->out_step >= FEWEST_PAST_CACHE;
     const intptr_t first = R(softmax_sixteens)(rows, s);
-    if (R(is_plain)(&rows->out) && rows->past_cache && is_long)
+    if (R(is_plain)(&rows->out) && rows->past_cache && R(are_long)(rows))
         (rows->past_cache == TS_PAST_READ_TWICE ? R(softmax_rows_read_twice) : R(softmax_rows_past_cache))(first, rows,
                                                                                                            s);
     else if (R(is_plain)(&rows->out))
@@ -217,8 +220,16 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
     R(seam) line, *const seam = past_cache ? &line : NULL;
     tempering k[LOGS_TOGETHER];
     line.n = 0;
-    for (intptr_t first = 0; first < rows->n_rows; first += LOGS_TOGETHER) {
-        const intptr_t end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows : first + LOGS_TOGETHER;
+    intptr_t next = type == PLAIN ? R(first_together)(rows) : rows->n_rows; /* that may be of adjacent ones */
+    for (intptr_t first = 0, end; first < rows->n_rows; first = end) {
+        if (first == next && rows->n_rows - first >= 16) {
+            end = first + (whole ? R(log_softmax_adjacent) : R(logsumexp_adjacent))(rows, first, s);
+            next = end > first ? end : first + LOGS_TOGETHER;
+            if (end > first)
+                continue;
+        }
+        end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows : first + LOGS_TOGETHER;
+        end = first < next && next < end ? next : end;
         int is_fast[LOGS_TOGETHER];
         REAL result[LOGS_TOGETHER], low[LOGS_TOGETHER]; /* or the offset in two numbers */
         R(plans_of_rows)(rows, first, end, type, &plans, k, is_fast, s);
@@ -275,7 +286,7 @@ static void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {
 #endif
     } else if (!whole) {
         R(logsumexp_rows_plain)(rows, s);
-    } else if (rows->past_cache && rows->out_step >= FEWEST_PAST_CACHE) {
+    } else if (rows->past_cache && R(are_long)(rows)) {
         R(log_softmax_rows_past_cache)(rows, s);
     } else {
         R(log_softmax_rows_in_cache)(rows, s);

@@ -4,6 +4,8 @@
  * The same bits as a row by itself. Sixteen of which one is not for the fast formula are taken one by one.
  */
 
+#define FEWEST_TOGETHER 32 /* rows of a batch of which 16 are worked on together */
+
 /* The largest numbers of the vectors of a group, in lanes; they are used up. */
 TS_INLINE VR R(max_of_group)(VR max[TS_GROUP / LANES]) {
     for (int width = TS_GROUP / LANES / 2; width >= 1; width /= 2)
@@ -36,15 +38,32 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
     return R(max_of_group)(max);
 }
 
+/* The largest of each of LANES vectors, a lane each. */
+TS_INLINE VR R(largest_of_each)(VR max[LANES]) {
+    V(transpose)(max);
+    for (int j = 1; j < LANES; j++)
+        max[0] = V(max)(max[0], max[j]);
+    return max[0];
+}
+
 /* The largest number of the first group of LANES rows, `step` bytes apart, a lane each. */
 TS_INLINE VR R(first_max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type) {
     VR max[LANES];
     for (int j = 0; j < LANES; j++)
         max[j] = R(first_max)(x + j * step, n, type);
-    V(transpose)(max);
-    for (int j = 1; j < LANES; j++)
-        max[0] = V(max)(max[0], max[j]);
-    return max[0];
+    return R(largest_of_each)(max);
+}
+
+_Static_assert(TS_SIXTEEN == 2 * TS_GROUP, "such rows have no third group");
+
+/* The same of all numbers of the rows. */
+TS_INLINE VR R(max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type) {
+    if (n <= TS_GROUP)
+        return R(first_max_of_rows)(x, step, n, type);
+    VR max[LANES];
+    for (int j = 0; j < LANES; j++, x += step)
+        max[j] = V(max)(R(first_max)(x, n, type), R(first_max)(x + TS_GROUP * R(size_of)(type), n - TS_GROUP, type));
+    return R(largest_of_each)(max);
 }
 
 typedef struct {
@@ -136,16 +155,21 @@ static int R(softmax_sixteen)(const ts_rows *rows, intptr_t first, R(scratch) * 
     return R(softmax_sixteen_as)(rows, first, PLAIN, s);
 }
 
+/* The first row from which on 16 at a time may be taken together; n_rows if there is none. */
+static inline intptr_t R(first_together)(const ts_rows *rows) {
+    if (rows->n_categories > TS_SIXTEEN || rows->n_rows < FEWEST_TOGETHER)
+        return rows->n_rows;
+    return rows->past_cache && rows->out.stride && R(is_plain)(&rows->out) ? R(first_on_line)(rows) : 0;
+}
+
 /* softmax of rows by sixteens, of adjacent ones as they lie; how many were taken. */
 static intptr_t R(softmax_sixteens)(const ts_rows *rows, R(scratch) * s) {
-    if (rows->n_categories > TS_SIXTEEN || rows->n_rows < 32 || rows->temperature_step ||
-        !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
+    intptr_t i = 0, next = R(first_together)(rows);
+    if (next == rows->n_rows || rows->temperature_step || !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
         return 0;
     R(source) row = R(whole)(&rows->logits);
     ts_vector out = rows->out;
     const ts_knobs knobs = no_filters(temperature_of(rows, 0));
-    const int begins_on_line = rows->past_cache && R(is_plain)(&out);
-    intptr_t i = 0, next = begins_on_line ? R(first_on_line)(rows) : 0; /* the next that are taken together */
     while (i + 16 <= rows->n_rows) {
         if (i == next) {
             intptr_t n_taken = R(softmax_adjacent)(rows, i, s);

@@ -1,0 +1,227 @@
+/* Adjacent short rows: results of tiles whose sums are known, past the cache while the exponentials of the next tile
+ * are made; and softmax. For REAL, by inclusion.
+ */
+
+/* Such a tile: its results come of what lies at `from`, exponentials or, for log_softmax, logits, and of hi and lo of
+ * each row. */
+typedef struct {
+    R(adjacent) f;
+    const REAL *from;
+    char *to;
+    int is_low;       /* whether quotients may be subnormal */
+    R(split) inverse; /* of the temperature, for logarithms */
+    REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
+} R(ready);
+
+/* hi and lo of LANES rows, from which `row_of` takes that of each number. */
+typedef struct {
+    VR hi, lo;
+    const REAL *row_of;
+} R(of_rows);
+
+TS_INLINE R(of_rows) R(of_rows_at)(const R(ready) * t, intptr_t row, const REAL *row_of) {
+    return (R(of_rows)){V(load)(t->hi + row), V(load)(t->lo + row), row_of};
+}
+
+/* The results of numbers i on of a tile, which are `at` numbers behind the first of these rows. */
+TS_INLINE VR R(result_at)(const R(ready) * t, int are_logs, int is_low, intptr_t i, const R(of_rows) * of,
+                          intptr_t at) {
+    const VR x = V(load)(t->from + i), rows = V(load)(of->row_of + at);
+    const VR hi = V(permute)(of->hi, rows), lo = V(permute)(of->lo, rows);
+    if (are_logs) {
+        const R(log_scale) scale = R(fast_log_scale)(t->inverse, hi, lo);
+        return R(log_probability)(x, &scale);
+    }
+    const R(factor) factor = is_low ? R(low_factor)(hi, lo) : R(plain_factor)(hi, lo);
+    return R(probability)(x, &factor, is_low);
+}
+
+/* All of a tile; past the cache if their place begins with a line of it. `comes_near`: what was fetched to L2 meanwhile
+ * comes to L1. */
+TS_INLINE void R(put_results_by)(const R(ready) * t, int are_logs, int is_low, ts_type type, int past_cache,
+                                 int comes_near, const REAL *row_of) {
+    const R(adjacent) *f = &t->f;
+    for (intptr_t row = 0; row < f->n_rows; row += LANES) {
+        const R(of_rows) of = R(of_rows_at)(t, row, row_of);
+        for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
+            if (past_cache && comes_near && i % LINE == 0)
+                fetch_ahead(R(rows_ahead)(f, sizeof(REAL), 1, i * (intptr_t)sizeof(REAL)));
+            const VR y = R(result_at)(t, are_logs, is_low, i, &of, at);
+            if (past_cache)
+                V(stream)((REAL *)t->to + i, y);
+            else
+                R(store_typed)(t->to, i, type, y);
+        }
+    }
+}
+
+TS_INLINE void R(put_results)(const R(ready) * t, int are_logs, ts_type type, int past_cache, int comes_near,
+                              const REAL *row_of) {
+    if (t->is_low && !are_logs)
+        R(put_results_by)(t, 0, 1, type, past_cache, comes_near, row_of);
+    else
+        R(put_results_by)(t, are_logs, 0, type, past_cache, comes_near, row_of);
+}
+
+/* The exponentials of rows, while the results of as many before them are put past the cache: so what is written has the
+ * time of both to go. Exponentials may take the place of those before: each is read before it is written. `is_far`:
+ * what is fetched goes to L2, and `comes_near`: from there to L1, while rows before are worked on. */
+TS_INLINE void R(exp_beside_results)(const R(adjacent) * f, const tempering *k, double c, const R(ready) * before,
+                                     int are_logs, int is_far, int comes_near, const REAL *row_of, R(seen) * seen) {
+    const R(scale) scale = R(scale_of)(k, c, 0);
+    const REAL *const x = (const REAL *)f->x;
+    REAL *const to = (REAL *)before->to;
+    for (intptr_t row = 0; row < f->n_rows; row += LANES) {
+        const R(of_rows) of = R(of_rows_at)(before, row, row_of);
+        for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
+            if (i % LINE == 0) {
+                const uintptr_t next = (uintptr_t)(x + i + f->n * f->n_rows);
+                if (is_far)
+                    fetch_far(comes_near ? next + (next - (uintptr_t)(x + i)) : next);
+                if (comes_near || !is_far)
+                    fetch_ahead(next);
+            }
+            VR v = V(load)(x + i);
+            R(exp_fast)(&v, 1, &scale, seen, NULL);
+            const VR y = R(result_at)(before, are_logs, 0, i, &of, at);
+            V(store)(f->e + i, v);
+            V(stream)(to + i, y);
+        }
+    }
+}
+
+/* Exponentials of a c that did for all rows, which is returned, and their sums; NaN if there is none. `before`, unless
+ * it is NULL: as many rows, whose results are put meanwhile at the first try, after which it has none left; if no c was
+ * tried, they are still there. A guess that does not do costs exponentials and sums that are made again. */
+TS_INLINE double R(adjacent_exp_sums)(const R(adjacent) * f, const tempering *k, ts_type type, const char *to,
+                                      int past_cache, R(ready) * before, int are_logs, int comes_near, double *sum_hi,
+                                      double *sum_lo, int *is_low, R(scratch) * s) {
+    for (int is_guess = !isnan(s->guess) && is_time_to_try(&s->guesses);; is_guess = 0) {
+        R(seen) seen = R(nothing_seen)();
+        *is_low = 0;
+        const double c = is_guess ? s->guess : R(adjacent_exponent)(f, k, type, 0, is_low);
+        if (isnan(c))
+            return NAN;
+        if (before && before->f.n_rows > 0) {
+            R(exp_beside_results)(f, k, c, before, are_logs, f->n >= FEWEST_FAR, comes_near, s->row_of, &seen);
+            before->f.n_rows = 0;
+        } else {
+            R(adjacent_exp)(f, k, type, c, to, past_cache, &seen);
+        }
+        R(adjacent_sums)(f->e, f->n, f->n_rows, sum_hi, sum_lo);
+        const int does = (is_guess ? R(is_usual)(&seen) : !R(has_seen_nan)(&seen)) &&
+                         R(are_reached)(sum_hi, f->n_rows, f->n, *is_low);
+        if (is_guess)
+            remember(does, &s->guesses);
+        if (does)
+            s->guess = *is_low ? NAN : c;
+        if (does || !is_guess)
+            return does ? c : NAN;
+    }
+}
+
+/* Makes a tile from row `first` on ready; 0 if no c did. */
+typedef int (*R(make_ready))(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
+                             int comes_near, R(ready) * t, R(scratch) * s);
+
+/* A tile from row `first` on, and its results; how many rows were taken. */
+TS_INLINE intptr_t R(results_of_tile)(R(make_ready) make_ready, int are_logs, const ts_rows *rows, intptr_t first,
+                                      ts_type type, int past_cache, R(scratch) * s) {
+    R(ready) t;
+    if (!remember(make_ready(rows, first, type, past_cache, NULL, 0, &t, s), &s->tries))
+        return 0;
+    if (!past_cache) {
+        R(put_results)(&t, are_logs, type, 0, 0, s->row_of);
+    } else {
+        REAL *const to = (REAL *)t.to;
+        t.to = (char *)t.f.e;
+        R(put_results)(&t, are_logs, PLAIN, 0, 0, s->row_of);
+        R(copy_past_cache)(t.f.e, t.f.n * t.f.n_rows, to);
+    }
+    return t.f.n_rows;
+}
+
+/* All tiles from `first` on, whose results begin with a line of the cache, up to the first for which no c did. The
+ * results of each are put past the cache while the exponentials of the next are made. */
+TS_INLINE intptr_t R(results_of_tiles)(R(make_ready) make_ready, int are_logs, const ts_rows *rows, intptr_t first,
+                                       R(scratch) * s) {
+    const int comes_near = R(comes_near)(rows);
+    R(ready) tiles[2];
+    intptr_t i = first;
+    tiles[0].f.n_rows = tiles[1].f.n_rows = 0;
+    for (int does = 1, turn = 0; does && rows->n_rows - i >= 16; turn = !turn) {
+        R(ready) *const t = &tiles[turn], *const before = &tiles[!turn];
+        if (before->f.n_rows > 0 &&
+            (before->is_low || before->f.n_rows != R(adjacent_at)(rows, i, 16, s->turned).n_rows)) {
+            R(put_results)(before, are_logs, PLAIN, 1, comes_near, s->row_of);
+            before->f.n_rows = 0;
+        }
+        does = remember(make_ready(rows, i, PLAIN, 1, before, comes_near, t, s), &s->tries);
+        t->f.n_rows = does ? t->f.n_rows : 0;
+        i += t->f.n_rows;
+    }
+    for (int turn = 0; turn < 2; turn++)
+        if (tiles[turn].f.n_rows > 0)
+            R(put_results)(&tiles[turn], are_logs, PLAIN, 1, 0, s->row_of);
+    return i - first;
+}
+
+TS_INLINE int R(dividends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
+                           int comes_near, R(ready) * t, R(scratch) * s) {
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
+    double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
+    t->f = R(adjacent_at)(rows, first, 16, s->turned);
+    t->from = t->f.e;
+    t->to = rows->out.data + first * rows->out_step;
+    const double c = R(adjacent_exp_sums)(&t->f, k, type, past_cache ? NULL : t->to, past_cache, before, 0, comes_near,
+                                          sum_hi, sum_lo, &t->is_low, s);
+    if (isnan(c))
+        return 0;
+    R(set_row_of)(t->f.n, s);
+    t->is_low |= !R(inverses)(sum_hi, sum_lo, (int)t->f.n_rows, 0, LEAST_LO, t->hi, t->lo);
+    if (t->is_low)
+        R(inverses)(sum_hi, sum_lo, (int)t->f.n_rows, LEAST_DOWN, 0, t->hi, t->lo);
+    return 1;
+}
+
+/* Each by itself: of many loops in one function a compiler keeps too little in registers. */
+TS_APART intptr_t R(softmax_adjacent_in_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tile)(R(dividends), 0, rows, first, PLAIN, 0, s);
+}
+
+TS_APART intptr_t R(softmax_adjacent_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tile)(R(dividends), 0, rows, first, PLAIN, 1, s);
+}
+
+TS_APART intptr_t R(softmax_adjacent_tiles)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tiles)(R(dividends), 0, rows, first, s);
+}
+
+#if TS_REAL == 32
+TS_APART intptr_t R(softmax_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tile)(R(dividends), 0, rows, first, TS_F16, 0, s);
+}
+
+TS_APART intptr_t R(softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tile)(R(dividends), 0, rows, first, TS_BF16, 0, s);
+}
+#endif
+
+/* Whether the results of row `first` begin with a line of the cache. */
+static inline int R(is_on_line)(const ts_rows *rows, intptr_t first) {
+    return R(before_line)((REAL *)(rows->out.data + first * rows->out_step)) == 0;
+}
+
+static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->out_step != rows->logits_step || !R(are_adjacent)(rows, s))
+        return 0;
+#if TS_REAL == 32
+    if (rows->out.type == TS_F16)
+        return R(softmax_adjacent_f16)(rows, first, s);
+    if (rows->out.type == TS_BF16)
+        return R(softmax_adjacent_bf16)(rows, first, s);
+#endif
+    if (!rows->past_cache)
+        return R(softmax_adjacent_in_cache)(rows, first, s);
+    return (R(is_on_line)(rows, first) ? R(softmax_adjacent_tiles) : R(softmax_adjacent_past_cache))(rows, first, s);
+}
