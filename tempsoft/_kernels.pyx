@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The compiled face of kernel/: gufuncs, a direct path for small plain calls, Philox, the choice of instruction set.
 
-Decides nothing: arguments were checked by arguments.py, or are plain enough here to need no check. bfloat16 comes as
-its bits, in uint16, because NumPy knows that type only through an extension.
+Decides nothing: arguments were checked by arguments.py, or are plain enough here to need no check. To gufuncs
+bfloat16 comes as its bits, in uint16, because NumPy knows that type only through an extension.
 """
 
 import functools
@@ -270,14 +270,23 @@ def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST, int n_thr
 
 # ---- the direct path -----------------------------------------------------------------------------------------------
 
+cdef int bfloat16 = -1  # NumPy's number of that dtype, if one was seen
+
+
+def know_bfloat16(int number):
+    """Have the direct path take arrays of the dtype of this number, which is bfloat16."""
+    global bfloat16
+    bfloat16 = number
+
+
 cdef bint is_direct(object logits, object temperature, np.npy_intp largest, double *t) noexcept:
-    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, float16,
-    float32 or float64, and a Python number."""
+    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, of one of the
+    four float dtypes, and a Python number."""
     if not np.PyArray_CheckExact(logits):
         return False
     cdef np.ndarray array = <np.ndarray>logits
     cdef int number = np.PyArray_TYPE(array)
-    if number != np.NPY_FLOAT and number != np.NPY_DOUBLE and number != np.NPY_FLOAT16:
+    if number != np.NPY_FLOAT and number != np.NPY_DOUBLE and number != np.NPY_FLOAT16 and number != bfloat16:
         return False
     if type(temperature) is not float:
         if type(temperature) is not int or not -1000 < temperature < 1000:
@@ -293,7 +302,8 @@ cdef object run_direct(
     cdef ts_rows rows
     cdef int dtype = np.PyArray_TYPE(logits)
     cdef bint is_double = dtype == np.NPY_DOUBLE
-    cdef ts_type number = TS_F64 if is_double else TS_F16 if dtype == np.NPY_FLOAT16 else TS_F32
+    cdef ts_type number = (TS_F64 if is_double else TS_F16 if dtype == np.NPY_FLOAT16
+                           else TS_BF16 if dtype == bfloat16 else TS_F32)
     cdef intptr_t size = np.PyArray_ITEMSIZE(logits)
     memset(&rows, 0, sizeof(rows))
     rows.n_categories = np.PyArray_DIM(logits, np.PyArray_NDIM(logits) - 1)
@@ -342,7 +352,7 @@ cdef object direct(
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - (which == TS_LOGSUMEXP)
     cdef int dtype = np.PyArray_TYPE(array)
-    if which == TS_LOGSUMEXP and dtype == np.NPY_FLOAT16:
+    if which == TS_LOGSUMEXP and dtype != np.NPY_DOUBLE:
         dtype = np.NPY_FLOAT  # of the arithmetic
     if out is None:
         out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), dtype, 0)

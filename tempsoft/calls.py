@@ -134,6 +134,8 @@ def character(dtype: np.dtype[Any]) -> str:
 def _bits(array: np.ndarray) -> np.ndarray:
     if array.dtype.type.__name__ != "bfloat16":
         return array
+    if array.dtype.isnative:
+        _kernels.know_bfloat16(array.dtype.num)
     bits = np.dtype(np.uint16)
     return array.view(bits if array.dtype.isnative else bits.newbyteorder())
 

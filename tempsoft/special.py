@@ -199,7 +199,7 @@ def _small(kernel: Callable[..., ndarray | None], x: Any, axis: Any) -> ndarray 
 
 def _small_sum(a: Any, axis: Any) -> Any:
     rows = _small_rows(a, axis)
-    if rows is None or rows.dtype == np.float16:  # of which SciPy makes float16
+    if rows is None or rows.dtype.char not in "fd":  # of float16 SciPy makes float16, of bfloat16 float64
         return None
     return _kernels.logsumexp_direct(rows, 1.0, SMALLEST_SHARED)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 
+import ml_dtypes
 import numpy as np
 import pytest
 from ways import one_by_one, past_the_cache
@@ -14,6 +15,7 @@ from ways import one_by_one, past_the_cache
 from tempsoft import calls
 
 DTYPES = ["float16", "float32", "float64"]
+BFLOAT16 = ml_dtypes.bfloat16
 ODD = {3: np.nan, 40: np.inf, 41: -np.inf, 77: 3e4, 78: -3e4, 130: 200.0}
 
 
@@ -44,7 +46,7 @@ def test_rows_together(compiled, function, n, dtype):
 OFFSETS = {"near": 0.0, "within reach": 8.0, "at the end of reach": 12.5, "apart": 95.0}
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("n", [*range(2, 18), 20, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 100, 127, 128])
 @pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
 def test_adjacent_rows(compiled, name, n, dtype):
@@ -79,7 +81,7 @@ STEPS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("n", [3, 10, 33, 64, 100, 128])
 def test_adjacent_rows_that_drift(compiled, n, steps, dtype):
@@ -99,6 +101,9 @@ def test_adjacent_rows_that_drift(compiled, n, steps, dtype):
             with past_the_cache():
                 assert call(x, temperature).tobytes() == right
                 assert call(x[5:], temperature).tobytes() == right[5 * len(right) // len(x) :]
+                if function != "logsumexp":
+                    in_place = x.copy()
+                    assert call(in_place, temperature, out=in_place).tobytes() == right
 
 
 @pytest.mark.parametrize("n", [16, 100])
@@ -154,7 +159,7 @@ def test_rows_in_place(compiled, function):
         assert again.tobytes() == right.tobytes()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("n", [2, 3, 8, 10, 16, 33, 64, 65, 100, 128, 129])
 def test_draws_together(compiled, n, dtype):
     u = np.random.default_rng(1).random(200)
@@ -167,7 +172,7 @@ def test_draws_together(compiled, n, dtype):
     assert not np.isneginf(x[np.arange(200), draws][draws >= 0]).any()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("n", [2, 3, 4, 7, 8, 10, 16, 17, 33, 50, 64])
 def test_draws_from_adjacent_rows(compiled, n, dtype):
     rng = np.random.default_rng(n)
@@ -180,7 +185,7 @@ def test_draws_from_adjacent_rows(compiled, n, dtype):
             assert draws.tolist() == [int(compiled.sample(row, u=one)) for row, one in zip(x, u, strict=True)]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", [BFLOAT16, "float32", "float64"])
 @pytest.mark.parametrize("n", [2, 3, 8, 10, 33, 100, 128, 129])
 def test_draws_from_weights_together(compiled, n, dtype):
     rng = np.random.default_rng(n)

@@ -6,7 +6,7 @@
  * so much below that where quotients may be subnormal, so that factors are normal numbers, and ABOVE bits elsewhere, as
  * then it will mostly do for the next rows, too. So a c that did is tried again, and the numbers on the way and the
  * sums say whether it does; a look for the largest and the smallest logits takes a tenth of the time. Where no c does,
- * or there is NaN or infinity, nothing was written, and the rows are taken as in short.h or sixteen.h.
+ * or there is NaN or infinity, nothing was written, and the rows are taken as in short.h, sixteen.h or rows.h.
  */
 
 #define FEWEST_FAR 8 /* categories of rows that are fetched to L2: of fewer the sums take longer than reading */
@@ -56,7 +56,8 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
     return are_all && *is_low ? NAN : highest - (are_all || *is_low ? REACH : ABOVE);
 }
 
-/* Their exponentials of that c, while the place for results, unless that is NULL, is fetched to be written. */
+/* Their exponentials of that c, while the place for results, unless that is NULL, is fetched to be written. If there is
+ * none, or results go past the cache, more time goes by reading, and what is read goes to L2 first. */
 TS_INLINE void R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, double c, const char *to,
                                int past_cache, R(seen) * seen) {
     const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
@@ -101,10 +102,15 @@ static int R(are_reached)(const double *sum_hi, intptr_t n_rows, intptr_t n, int
     return !v_mask_any(is_bad);
 }
 
-/* The first row whose results begin with a line of the cache, so that all tiles from it on do; 0 if there is none. */
+/* Whether the results of row i begin with a line of the cache. */
+static inline int R(is_on_line)(const ts_rows *rows, intptr_t i) {
+    return ((uintptr_t)rows->out.data + (uintptr_t)(rows->out_step * i)) % TS_LINE == 0;
+}
+
+/* The first row of which they do, so that all tiles from it on do; 0 if there is none. */
 static intptr_t R(first_on_line)(const ts_rows *rows) {
     for (intptr_t i = 0; i < LINE; i++)
-        if (((uintptr_t)rows->out.data + (uintptr_t)(rows->out_step * i)) % TS_LINE == 0)
+        if (R(is_on_line)(rows, i))
             return i;
     return 0;
 }

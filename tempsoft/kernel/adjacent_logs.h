@@ -28,23 +28,30 @@ TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REA
         V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN));
 }
 
-/* The plans of a tile from row `first` on; 0 if they are declined. `before`, as in adjacent_exp_sums. */
-TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, const char *to,
-                                int past_cache, R(ready) * before, int comes_near, R(plans) * plans, R(scratch) * s) {
-    const intptr_t n_behind = (rows->n_rows - first - f->n_rows) * f->n;
+/* The plans of a tile from row `first` on; 0 if they are declined. `before`, as in adjacent_exp_sums. Logits of another
+ * type are then in place of the exponentials, which are needed no more. */
+TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
+                                const char *to, int past_cache, R(ready) * before, int comes_near, R(plans) * plans,
+                                R(scratch) * s) {
+    const intptr_t length = f->n * f->n_rows, n_behind = (rows->n_rows - first - f->n_rows) * f->n;
     plans->k = R(tempering_for)(s, temperature_of(rows, first));
     plans->k_step = 0;
     int is_low;
-    const double c = R(adjacent_exp_sums)(f, plans->k, PLAIN, to, past_cache, before, 1, comes_near, plans->sum_hi,
+    const double c = R(adjacent_exp_sums)(f, plans->k, type, to, past_cache, before, 1, comes_near, plans->sum_hi,
                                           plans->sum_lo, &is_low, s);
     if (isnan(c))
         return 0;
     const REAL *x = (const REAL *)f->x;
+    if (type != PLAIN) {
+        for (intptr_t i = 0; i < length; i += LANES)
+            V(store)(f->e + i, R(load_typed)(f->x, i, type));
+        x = f->e;
+    }
     if (f->n > MOST_BY_PIECES) {
         R(maxima_by_rows)(x, f->n, f->n_rows, plans->max);
     } else {
-        if (n_behind < PIECE - 1)
-            x = memcpy(f->e, x, (size_t)(f->n * f->n_rows) * sizeof(REAL)); /* which are needed no more */
+        if (x != f->e && n_behind < PIECE - 1)
+            x = memcpy(f->e, x, (size_t)length * sizeof(REAL));
         R(maxima_by_pieces)(x, f->n, f->n_rows, plans->max);
     }
     for (intptr_t i = 0; i < f->n_rows; i += VD_LANES)
@@ -52,12 +59,11 @@ TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intp
     return 1;
 }
 
-static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+/* The results are REALs, whatever the logits are. */
+TS_INLINE intptr_t R(logsumexp_adjacent_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
-    if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
-        return 0;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (!remember(R(adjacent_plans)(&f, rows, first, NULL, 0, NULL, 0, &plans, s), &s->tries))
+    if (!remember(R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, s), &s->tries))
         return 0;
     R(logsumexp_of_rows)(&plans, f.n_rows, (REAL *)rows->out.data + first);
     return f.n_rows;
@@ -66,12 +72,12 @@ static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scr
 TS_INLINE int R(minuends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
                           int comes_near, R(ready) * t, R(scratch) * s) {
     R(plans) plans;
-    (void)type;
     t->f = R(adjacent_at)(rows, first, 16, s->turned);
-    t->from = (const REAL *)t->f.x;
+    t->from = type == PLAIN ? (const REAL *)t->f.x : t->f.e;
     t->to = rows->out.data + first * rows->out_step;
     t->is_low = 0;
-    if (!R(adjacent_plans)(&t->f, rows, first, past_cache ? NULL : t->to, past_cache, before, comes_near, &plans, s))
+    if (!R(adjacent_plans)(&t->f, rows, first, type, past_cache ? NULL : t->to, past_cache, before, comes_near, &plans,
+                           s))
         return 0;
     R(set_row_of)(t->f.n, s);
     t->inverse = R(split_of)(plans.k->inverse);
@@ -80,6 +86,10 @@ TS_INLINE int R(minuends)(const ts_rows *rows, intptr_t first, ts_type type, int
 }
 
 /* Each by itself: see softmax_adjacent_in_cache. */
+TS_APART intptr_t R(logsumexp_adjacent_plain)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(logsumexp_adjacent_of)(rows, first, PLAIN, s);
+}
+
 TS_APART intptr_t R(log_softmax_adjacent_in_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     return R(results_of_tile)(R(minuends), 1, rows, first, PLAIN, 0, s);
 }
@@ -92,10 +102,46 @@ TS_APART intptr_t R(log_softmax_adjacent_tiles)(const ts_rows *rows, intptr_t fi
     return R(results_of_tiles)(R(minuends), 1, rows, first, s);
 }
 
+#if TS_REAL == 32
+TS_APART intptr_t R(logsumexp_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(logsumexp_adjacent_of)(rows, first, TS_F16, s);
+}
+
+TS_APART intptr_t R(logsumexp_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(logsumexp_adjacent_of)(rows, first, TS_BF16, s);
+}
+
+TS_APART intptr_t R(log_softmax_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tile)(R(minuends), 1, rows, first, TS_F16, 0, s);
+}
+
+TS_APART intptr_t R(log_softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(results_of_tile)(R(minuends), 1, rows, first, TS_BF16, 0, s);
+}
+#endif
+
+static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
+        return 0;
+#if TS_REAL == 32
+    if (rows->logits.type == TS_F16)
+        return R(logsumexp_adjacent_f16)(rows, first, s);
+    if (rows->logits.type == TS_BF16)
+        return R(logsumexp_adjacent_bf16)(rows, first, s);
+#endif
+    return R(logsumexp_adjacent_plain)(rows, first, s);
+}
+
 static intptr_t R(log_softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->out_step != rows->logits_step || !R(is_log_moderate)(temperature_of(rows, 0)) ||
         !R(are_adjacent)(rows, s))
         return 0;
+#if TS_REAL == 32
+    if (rows->logits.type == TS_F16)
+        return R(log_softmax_adjacent_f16)(rows, first, s);
+    if (rows->logits.type == TS_BF16)
+        return R(log_softmax_adjacent_bf16)(rows, first, s);
+#endif
     if (!rows->past_cache)
         return R(log_softmax_adjacent_in_cache)(rows, first, s);
     return (R(is_on_line)(rows, first) ? R(log_softmax_adjacent_tiles) : R(log_softmax_adjacent_past_cache))(rows,

@@ -74,13 +74,11 @@ TS_INLINE void R(exp_beside_results)(const R(adjacent) * f, const tempering *k, 
     for (intptr_t row = 0; row < f->n_rows; row += LANES) {
         const R(of_rows) of = R(of_rows_at)(before, row, row_of);
         for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
-            if (i % LINE == 0) {
-                const uintptr_t next = (uintptr_t)(x + i + f->n * f->n_rows);
-                if (is_far)
-                    fetch_far(comes_near ? next + (next - (uintptr_t)(x + i)) : next);
-                if (comes_near || !is_far)
-                    fetch_ahead(next);
-            }
+            const intptr_t read = i * (intptr_t)sizeof(REAL);
+            if (is_far && i % LINE == 0)
+                fetch_far(R(rows_ahead)(f, sizeof(REAL), comes_near ? 2 : 1, read));
+            if ((comes_near || !is_far) && i % LINE == 0)
+                fetch_ahead(R(rows_ahead)(f, sizeof(REAL), 1, read));
             VR v = V(load)(x + i);
             R(exp_fast)(&v, 1, &scale, seen, NULL);
             const VR y = R(result_at)(before, are_logs, 0, i, &of, at);
@@ -206,11 +204,6 @@ TS_APART intptr_t R(softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, 
     return R(results_of_tile)(R(dividends), 0, rows, first, TS_BF16, 0, s);
 }
 #endif
-
-/* Whether the results of row `first` begin with a line of the cache. */
-static inline int R(is_on_line)(const ts_rows *rows, intptr_t first) {
-    return R(before_line)((REAL *)(rows->out.data + first * rows->out_step)) == 0;
-}
 
 static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->out_step != rows->logits_step || !R(are_adjacent)(rows, s))

@@ -13,13 +13,14 @@ typedef enum { ONE_BY_ONE, IN_A_ROW, AS_COLUMNS, SHORT } shape_of_work;
 
 static shape_of_work R(shape_of)(const ts_rows *rows) {
     const intptr_t size = sizeof(REAL);
-    const int are_many = !rows->top_k && rows->logits.type == PLAIN && rows->n_rows >= TILE && rows->n_categories > 1;
-    const int are_contiguous = rows->logits.stride == size;
+    const int are_contiguous = rows->logits.stride == R(size_of)(rows->logits.type);
+    int are_many = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1;
     if (!rows->out.data) /* draws */
         return are_many && are_contiguous && rows->n_categories <= TS_SHORT && rows->n_draws == 1 &&
                        !rows->log_prob.data
                    ? SHORT
                    : ONE_BY_ONE;
+    are_many &= rows->logits.type == PLAIN;
     if (are_many && rows->out.type == PLAIN && rows->logits_step == size && rows->out_step == size)
         return AS_COLUMNS;
     /* longer ones are faster one by one */

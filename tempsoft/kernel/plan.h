@@ -195,17 +195,22 @@ static inline intptr_t ts_together_doubles(const ts_rows *rows) {
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that
  * stay in cache take as much of it, and may as well be made in their place. */
+static inline int ts_is_half(ts_type type) { return type == TS_F16 || type == TS_BF16; }
+
 static inline int ts_are_waiting(const ts_rows *rows) {
+    if (ts_is_half(rows->out.type))
+        return 0;
     const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
     const intptr_t bytes = n_blocks * TS_BLOCK * (rows->logits.type == TS_F64 ? 8 : 4);
     return rows->past_cache ? bytes <= TS_WAITING : rows->n_rows > 1 && n_blocks >= 8 && bytes <= TS_WAITING / 2;
 }
 
-/* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache. Not those of a
- * row that would not stay there, nor of filtered rows, whose search is in their place. */
+/* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache, or, of halves,
+ * are kept there until they are divided. Not those of a row that would not stay there, nor of filtered rows, whose
+ * search is in their place. */
 static inline int ts_has_row(ts_function which, const ts_rows *rows) {
     return which == TS_SOFTMAX && !rows->top_k && rows->n_categories > TS_BLOCK && rows->n_categories <= TS_LONGEST &&
-           (rows->past_cache || ts_are_waiting(rows));
+           (rows->past_cache || ts_are_waiting(rows) || ts_is_half(rows->out.type));
 }
 
 #define TS_WAITING_DOUBLES 32

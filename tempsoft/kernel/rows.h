@@ -3,8 +3,9 @@
  *
  * The same formula, order of additions and bits as a row by itself, in another order of work: a row is divided by its
  * sum while the exponentials of the next are made, because the one waits for memory and the other for arithmetic; and
- * the logarithms of many sums are taken together, as each is a long chain. A row that is not for the fast formula, or
- * whose c is not that of its first group, goes to the function for any row.
+ * the logarithms of many sums are taken together, as each is a long chain; those of adjacent rows as in
+ * adjacent_logs.h. A row that is not for the fast formula, or whose c is not that of its first group, goes to the
+ * function for any row.
  */
 
 #define LOGS_TOGETHER 16
@@ -149,14 +150,15 @@ TS_APART void R(softmax_rows_bf16)(intptr_t first, const ts_rows *rows, R(scratc
 }
 #endif
 
-/* Whether lines of the cache that rows share with others are few, or whole, too. */
-static inline int R(are_long)(const ts_rows *rows) {
-    return rows->out_step >= FEWEST_PAST_CACHE || rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL);
+/* Whether results are to go past the cache, and few of its lines are shared with others, or rows are contiguous. */
+static inline int R(go_by_lines)(const ts_rows *rows) {
+    return rows->past_cache &&
+           (rows->out_step >= FEWEST_PAST_CACHE || rows->out_step == rows->n_categories * (intptr_t)sizeof(REAL));
 }
 
 static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
     const intptr_t first = R(softmax_sixteens)(rows, s);
-    if (R(is_plain)(&rows->out) && rows->past_cache && R(are_long)(rows))
+    if (R(is_plain)(&rows->out) && R(go_by_lines)(rows))
         (rows->past_cache == TS_PAST_READ_TWICE ? R(softmax_rows_read_twice) : R(softmax_rows_past_cache))(first, rows,
                                                                                                            s);
     else if (R(is_plain)(&rows->out))
@@ -220,7 +222,7 @@ TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole
     R(seam) line, *const seam = past_cache ? &line : NULL;
     tempering k[LOGS_TOGETHER];
     line.n = 0;
-    intptr_t next = type == PLAIN ? R(first_together)(rows) : rows->n_rows; /* that may be of adjacent ones */
+    intptr_t next = R(first_together)(rows); /* that may be of adjacent ones */
     for (intptr_t first = 0, end; first < rows->n_rows; first = end) {
         if (first == next && rows->n_rows - first >= 16) {
             end = first + (whole ? R(log_softmax_adjacent) : R(logsumexp_adjacent))(rows, first, s);
@@ -286,7 +288,7 @@ static void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {
 #endif
     } else if (!whole) {
         R(logsumexp_rows_plain)(rows, s);
-    } else if (rows->past_cache && R(are_long)(rows)) {
+    } else if (R(go_by_lines)(rows)) {
         R(log_softmax_rows_past_cache)(rows, s);
     } else {
         R(log_softmax_rows_in_cache)(rows, s);

@@ -29,6 +29,32 @@ static double *ts_allocate(size_t n_doubles) {
     return memory;
 }
 
+/* Memory for one kernel call after another: on the stack of a function, or where that is not enough. */
+typedef struct {
+    double stack[TS_STACK_DOUBLES], *memory;
+    size_t n_doubles;
+} ts_scratch;
+
+static inline void ts_begin_scratch(ts_scratch *scratch) {
+    scratch->memory = scratch->stack;
+    scratch->n_doubles = TS_STACK_DOUBLES;
+}
+
+static inline void ts_end_scratch(ts_scratch *scratch) {
+    if (scratch->memory != scratch->stack)
+        free(scratch->memory);
+}
+
+/* At least n doubles, of which nothing is kept from before; NULL if there are none. */
+static inline double *ts_reserve(ts_scratch *scratch, size_t n) {
+    if (n > scratch->n_doubles) {
+        ts_end_scratch(scratch);
+        scratch->memory = ts_allocate(n);
+        scratch->n_doubles = scratch->memory ? n : 0;
+    }
+    return scratch->memory;
+}
+
 /* What else the loops of this thread are to know: the threads that may share a call, and whether the results of all
  * calls together are better written past the cache. */
 static TS_THREAD_LOCAL struct {

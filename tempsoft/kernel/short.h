@@ -208,18 +208,14 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
 }
 
 /* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
-static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+TS_INLINE intptr_t R(draw_adjacent_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     int is_low;
-    if (rows->are_weights)
-        return 0;
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
-    if (rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
-        return 0;
-    const double c = R(adjacent_exponent)(&f, k, PLAIN, 1, &is_low);
+    const double c = R(adjacent_exponent)(&f, k, type, 1, &is_low);
     R(seen) seen = R(nothing_seen)();
     if (!isnan(c))
-        R(adjacent_exp)(&f, k, PLAIN, c, NULL, 0, &seen);
+        R(adjacent_exp)(&f, k, type, c, NULL, 0, &seen);
     if (!remember(!isnan(c) && !R(has_seen_nan)(&seen), &s->tries))
         return 0;
     for (intptr_t i = 0; i < f.n_rows; i += TILE) {
@@ -229,6 +225,28 @@ static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch)
             return i;
     }
     return f.n_rows;
+}
+
+#if TS_REAL == 32
+TS_APART intptr_t R(draw_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(draw_adjacent_of)(rows, first, TS_F16, s);
+}
+
+TS_APART intptr_t R(draw_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(draw_adjacent_of)(rows, first, TS_BF16, s);
+}
+#endif
+
+static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->are_weights || rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
+        return 0;
+#if TS_REAL == 32
+    if (rows->logits.type == TS_F16)
+        return R(draw_adjacent_f16)(rows, first, s);
+    if (rows->logits.type == TS_BF16)
+        return R(draw_adjacent_bf16)(rows, first, s);
+#endif
+    return R(draw_adjacent_of)(rows, first, PLAIN, s);
 }
 
 /* A draw from each row: what ready_block and draw_in_block come to in a short row. */

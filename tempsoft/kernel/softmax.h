@@ -77,10 +77,10 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     if (R(softmax_one_block)(row, n, knobs->temperature, out, s))
         return;
     REAL *keep = NULL; /* for the exponentials; not the row itself, which is needed to the end */
-    const int has_row = s->row && R(is_plain)(out), past_cache = has_row && s->past_cache;
+    const int may_wait = s->row && R(is_plain)(out), past_cache = may_wait && s->past_cache;
     if (n <= TS_BLOCK)
         keep = s->weights;
-    else if (has_row)
+    else if (s->row)
         keep = s->row;
     else if (R(is_plain)(out) && out->data != row->numbers.data)
         keep = (REAL *)out->data;
@@ -100,7 +100,7 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         R(fill_uniform)(&plan, row, out, (REAL)(1.0 / (double)plan.n_kept), 0, s);
         return;
     }
-    if (has_row && s->waiting) {
+    if (may_wait && s->waiting) {
         for (intptr_t b = 0; b < plan.n_blocks; b++) {
             REAL *const f = s->waiting->factors + 3 * b;
             if (R(is_like)(&plan, b, b - 1))

@@ -117,29 +117,21 @@ static int ts_take(ts_work *work, ts_rows *part) {
 
 /* Work on rows until all are taken. The team is locked before and after. */
 static void ts_take_part(ts_work *work) {
-    double stack[TS_STACK_DOUBLES], *memory = stack;
-    size_t n_doubles = TS_STACK_DOUBLES;
+    ts_scratch scratch;
     ts_rows part;
+    ts_begin_scratch(&scratch);
     work->n_at_work++;
     while (!work->is_out_of_memory && ts_take(work, &part)) {
         ts_unlock_team();
-        const size_t needed = ts_scratch_doubles(work->which, &part);
-        if (needed > n_doubles) {
-            if (memory != stack)
-                free(memory);
-            memory = ts_allocate(needed);
-            n_doubles = memory ? needed : 0;
-        }
+        double *const memory = ts_reserve(&scratch, ts_scratch_doubles(work->which, &part));
         if (memory)
             work->function(&part, memory);
         ts_lock_team();
         work->is_out_of_memory |= ts_take_out_of_memory();
     }
-    if (memory != stack) {
-        ts_unlock_team();
-        free(memory);
-        ts_lock_team();
-    }
+    ts_unlock_team();
+    ts_end_scratch(&scratch);
+    ts_lock_team();
     work->n_at_work--;
     if (work->is_awaited && work->n_at_work == 0)
         ts_send(&work->ended);
@@ -263,14 +255,12 @@ static int ts_worth(const ts_rows *rows, int is_double, int most) {
 }
 
 static void ts_run_alone(ts_function which, int is_double, const ts_rows *rows) {
-    double stack[TS_STACK_DOUBLES], *memory = stack;
-    const size_t n_doubles = ts_scratch_doubles(which, rows);
-    if (n_doubles > TS_STACK_DOUBLES)
-        memory = ts_allocate(n_doubles);
+    ts_scratch scratch;
+    ts_begin_scratch(&scratch);
+    double *const memory = ts_reserve(&scratch, ts_scratch_doubles(which, rows));
     if (memory)
         ts_active->functions[which][is_double](rows, memory);
-    if (memory != stack)
-        free(memory);
+    ts_end_scratch(&scratch);
 }
 
 static void ts_run_shared(ts_work *work) {

@@ -62,11 +62,27 @@ TS_INLINE void R(turn_pieces_out)(const REAL *tile, intptr_t n, REAL *p, intptr_
     }
 }
 
+#if TS_REAL == 32
+/* LANES rows of contiguous halves at p into `tile`. */
+static void turn_halves_in(const char *p, intptr_t step, intptr_t n, ts_type type, float *tile) {
+    float rows[LANES * TS_SHORT];
+    for (int k = 0; k < LANES; k++)
+        halves_to_f32((const uint16_t *)(p + k * step), type, n, rows + k * n);
+    R(turn_rows_in)(rows, n, n, tile);
+}
+#endif
+
 /* The tile of rows from `first` on. */
 static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
     const intptr_t n = rows->n_categories, bytes = rows->logits_step, step = bytes / (intptr_t)sizeof(REAL);
     for (int c = 0; c < TILE; c += LANES) {
         const REAL *p = (const REAL *)(rows->logits.data + (first + c) * bytes);
+#if TS_REAL == 32
+        if (rows->logits.type != PLAIN) {
+            turn_halves_in((const char *)p, bytes, n, rows->logits.type, tile + c);
+            continue;
+        }
+#endif
         /* behind the last row there may be nothing, and rows may overlap */
         if (n <= BY_PIECES && step >= n && first + c + LANES < rows->n_rows) {
             for (int k = 0; k < LANES; k++)
