@@ -280,8 +280,8 @@ def know_bfloat16(int number):
 
 
 cdef bint is_direct(object logits, object temperature, np.npy_intp largest, double *t) noexcept:
-    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, of one of the
-    four float dtypes, and a Python number."""
+    """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, of one of
+    the four float dtypes, and a Python number."""
     if not np.PyArray_CheckExact(logits):
         return False
     cdef np.ndarray array = <np.ndarray>logits
