@@ -193,10 +193,10 @@ static inline intptr_t ts_together_doubles(const ts_rows *rows) {
     return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 1) * TS_LINE_DOUBLES;
 }
 
-/* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that
- * stay in cache take as much of it, and may as well be made in their place. */
 static inline int ts_is_half(ts_type type) { return type == TS_F16 || type == TS_BF16; }
 
+/* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that
+ * stay in cache take as much of it, and may as well be made in their place. */
 static inline int ts_are_waiting(const ts_rows *rows) {
     if (ts_is_half(rows->out.type))
         return 0;
