@@ -7,11 +7,13 @@ AVX-512 kernels with their intrinsics in plain C, to test them on a CPU without 
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 KERNEL = Path("tempsoft/kernel")
 SOURCES = ["dispatch.c", "philox.c", "isa_scalar.c", "isa_avx2.c", "isa_avx512.c"]
@@ -43,6 +45,21 @@ def flags() -> tuple[list[str], list[str]]:
     return compiler, linker
 
 
+class BuildTogether(build_ext):
+    """Compiles the sources of an extension at the same time, where setuptools takes one after another."""
+
+    def build_extensions(self) -> None:
+        compile_all = self.compiler.compile
+
+        def compile_each(sources: list[str], *args, **kwargs) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for its compiler
+                objects = pool.map(lambda source: compile_all([source], *args, **kwargs), sources)
+                return [name for names in objects for name in names]
+
+        self.compiler.compile = compile_each
+        super().build_extensions()
+
+
 compile_args, link_args = flags()
 macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
 include_dirs = ["tempsoft", numpy.get_include()]
@@ -51,6 +68,7 @@ if switch("EMULATE_AVX512"):
     include_dirs.append("tests/emulation")
 
 setup(
+    cmdclass={"build_ext": BuildTogether},
     ext_modules=cythonize(
         Extension(
             "tempsoft._kernels",

@@ -51,6 +51,8 @@ def run(
     """`gufunc` over slices of broadcast rows into `outputs`, with the loop that gives dtype characters `results`."""
     outputs = tuple(_bits(array) for array in outputs)
     operand = character(rows.dtype)
+    if operand == "H":
+        _kernels.know_bfloat16(rows.dtype.num)
     is_plain = rows.logits.dtype == rows.dtype and rows.logits.flags.aligned
     parameters = _parameters(rows, options) if gufunc.nin > 2 else (rows.temperature,)
     types = operand + "".join(array.dtype.char for array in parameters)
@@ -134,8 +136,6 @@ def character(dtype: np.dtype[Any]) -> str:
 def _bits(array: np.ndarray) -> np.ndarray:
     if array.dtype.type.__name__ != "bfloat16":
         return array
-    if array.dtype.isnative:
-        _kernels.know_bfloat16(array.dtype.num)
     bits = np.dtype(np.uint16)
     return array.view(bits if array.dtype.isnative else bits.newbyteorder())
 

@@ -123,6 +123,30 @@ static int R(are_adjacent)(const ts_rows *rows, R(scratch) * s) {
     return is_time_to_try(&s->tries);
 }
 
+/* R(name) of rows from `first` on, made of the inline R(name##_of), for each type of logits by itself: of many loops in
+ * one function a compiler keeps too little in registers. */
+#define OF_TYPE(name, suffix, type)                                                                                    \
+    TS_APART intptr_t R(name##_##suffix)(const ts_rows *rows, intptr_t first, R(scratch) * s) {                        \
+        return R(name##_of)(rows, first, type, s);                                                                     \
+    }
+#undef OF_EACH_TYPE
+#if TS_REAL == 32
+#define OF_EACH_TYPE(name)                                                                                             \
+    OF_TYPE(name, plain, PLAIN)                                                                                        \
+    OF_TYPE(name, f16, TS_F16)                                                                                         \
+    OF_TYPE(name, bf16, TS_BF16)                                                                                       \
+    static intptr_t R(name)(const ts_rows *rows, intptr_t first, R(scratch) * s) {                                     \
+        const ts_type type = rows->logits.type;                                                                        \
+        return (type == TS_F16 ? R(name##_f16) : type == TS_BF16 ? R(name##_bf16) : R(name##_plain))(rows, first, s);  \
+    }
+#else
+#define OF_EACH_TYPE(name)                                                                                             \
+    OF_TYPE(name, plain, PLAIN)                                                                                        \
+    static intptr_t R(name)(const ts_rows *rows, intptr_t first, R(scratch) * s) {                                     \
+        return R(name##_plain)(rows, first, s);                                                                        \
+    }
+#endif
+
 /* Rows from `first` on, a multiple of `unit`: as many as stay in L1. */
 static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, intptr_t unit, REAL *e) {
     const intptr_t n = rows->n_categories, fit = TS_TILES_BYTES / (n * (intptr_t)sizeof(REAL));

@@ -25,7 +25,7 @@ TS_INLINE void R(maxima_by_pieces)(const REAL *x, intptr_t n, intptr_t n_rows, R
 TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REAL *max) {
     const intptr_t step = n * (intptr_t)sizeof(REAL);
     for (intptr_t c = 0; c < n_rows; c += LANES)
-        V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN));
+        V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN, 1));
 }
 
 /* The plans of a tile from row `first` on; 0 if they are declined. `before`, as in adjacent_exp_sums. Logits of another
@@ -60,7 +60,7 @@ TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intp
 }
 
 /* The results are REALs, whatever the logits are. */
-TS_INLINE intptr_t R(logsumexp_adjacent_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+TS_INLINE intptr_t R(logsumexp_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
     if (!remember(R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, s), &s->tries))
@@ -69,81 +69,48 @@ TS_INLINE intptr_t R(logsumexp_adjacent_of)(const ts_rows *rows, intptr_t first,
     return f.n_rows;
 }
 
+OF_EACH_TYPE(logsumexp_adjacent_tile)
+
+static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
+        return 0;
+    return R(logsumexp_adjacent_tile)(rows, first, s);
+}
+
 TS_INLINE int R(minuends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
                           int comes_near, R(ready) * t, R(scratch) * s) {
     R(plans) plans;
-    t->f = R(adjacent_at)(rows, first, 16, s->turned);
+    R(place_tile)(t, rows, first, s);
     t->from = type == PLAIN ? (const REAL *)t->f.x : t->f.e;
-    t->to = rows->out.data + first * rows->out_step;
     t->is_low = 0;
     if (!R(adjacent_plans)(&t->f, rows, first, type, past_cache ? NULL : t->to, past_cache, before, comes_near, &plans,
                            s))
         return 0;
-    R(set_row_of)(t->f.n, s);
     t->inverse = R(split_of)(plans.k->inverse);
     R(log_offsets_of_rows)(&plans, t->f.n_rows, t->hi, t->lo);
     return 1;
 }
 
-/* Each by itself: see softmax_adjacent_in_cache. */
-TS_APART intptr_t R(logsumexp_adjacent_plain)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(logsumexp_adjacent_of)(rows, first, PLAIN, s);
+TS_INLINE intptr_t R(log_softmax_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    return R(results_of_tile)(R(minuends), 1, rows, first, type, 0, s);
 }
 
-TS_APART intptr_t R(log_softmax_adjacent_in_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(results_of_tile)(R(minuends), 1, rows, first, PLAIN, 0, s);
-}
+OF_EACH_TYPE(log_softmax_adjacent_tile)
 
-TS_APART intptr_t R(log_softmax_adjacent_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+TS_APART intptr_t R(log_softmax_adjacent_tile_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     return R(results_of_tile)(R(minuends), 1, rows, first, PLAIN, 1, s);
 }
 
-TS_APART intptr_t R(log_softmax_adjacent_tiles)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+TS_APART intptr_t R(log_softmax_adjacent_tiles_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     return R(results_of_tiles)(R(minuends), 1, rows, first, s);
-}
-
-#if TS_REAL == 32
-TS_APART intptr_t R(logsumexp_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(logsumexp_adjacent_of)(rows, first, TS_F16, s);
-}
-
-TS_APART intptr_t R(logsumexp_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(logsumexp_adjacent_of)(rows, first, TS_BF16, s);
-}
-
-TS_APART intptr_t R(log_softmax_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(results_of_tile)(R(minuends), 1, rows, first, TS_F16, 0, s);
-}
-
-TS_APART intptr_t R(log_softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(results_of_tile)(R(minuends), 1, rows, first, TS_BF16, 0, s);
-}
-#endif
-
-static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
-        return 0;
-#if TS_REAL == 32
-    if (rows->logits.type == TS_F16)
-        return R(logsumexp_adjacent_f16)(rows, first, s);
-    if (rows->logits.type == TS_BF16)
-        return R(logsumexp_adjacent_bf16)(rows, first, s);
-#endif
-    return R(logsumexp_adjacent_plain)(rows, first, s);
 }
 
 static intptr_t R(log_softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->out_step != rows->logits_step || !R(is_log_moderate)(temperature_of(rows, 0)) ||
         !R(are_adjacent)(rows, s))
         return 0;
-#if TS_REAL == 32
-    if (rows->logits.type == TS_F16)
-        return R(log_softmax_adjacent_f16)(rows, first, s);
-    if (rows->logits.type == TS_BF16)
-        return R(log_softmax_adjacent_bf16)(rows, first, s);
-#endif
-    if (!rows->past_cache)
-        return R(log_softmax_adjacent_in_cache)(rows, first, s);
-    return (R(is_on_line)(rows, first) ? R(log_softmax_adjacent_tiles) : R(log_softmax_adjacent_past_cache))(rows,
-                                                                                                             first, s);
+    if (!rows->past_cache || !R(is_plain)(&rows->out))
+        return R(log_softmax_adjacent_tile)(rows, first, s);
+    return (R(is_on_line)(rows, first) ? R(log_softmax_adjacent_tiles_past_cache)
+                                       : R(log_softmax_adjacent_tile_past_cache))(rows, first, s);
 }

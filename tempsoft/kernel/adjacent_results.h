@@ -164,57 +164,48 @@ TS_INLINE intptr_t R(results_of_tiles)(R(make_ready) make_ready, int are_logs, c
     return i - first;
 }
 
+/* Which rows are the tile, and where their results are to be. */
+static inline void R(place_tile)(R(ready) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    t->f = R(adjacent_at)(rows, first, 16, s->turned);
+    t->to = rows->out.data + first * rows->out_step;
+    R(set_row_of)(t->f.n, s);
+}
+
 TS_INLINE int R(dividends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
                            int comes_near, R(ready) * t, R(scratch) * s) {
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
-    t->f = R(adjacent_at)(rows, first, 16, s->turned);
+    R(place_tile)(t, rows, first, s);
     t->from = t->f.e;
-    t->to = rows->out.data + first * rows->out_step;
     const double c = R(adjacent_exp_sums)(&t->f, k, type, past_cache ? NULL : t->to, past_cache, before, 0, comes_near,
                                           sum_hi, sum_lo, &t->is_low, s);
     if (isnan(c))
         return 0;
-    R(set_row_of)(t->f.n, s);
     t->is_low |= !R(inverses)(sum_hi, sum_lo, (int)t->f.n_rows, 0, LEAST_LO, t->hi, t->lo);
     if (t->is_low)
         R(inverses)(sum_hi, sum_lo, (int)t->f.n_rows, LEAST_DOWN, 0, t->hi, t->lo);
     return 1;
 }
 
-/* Each by itself: of many loops in one function a compiler keeps too little in registers. */
-TS_APART intptr_t R(softmax_adjacent_in_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(results_of_tile)(R(dividends), 0, rows, first, PLAIN, 0, s);
+TS_INLINE intptr_t R(softmax_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    return R(results_of_tile)(R(dividends), 0, rows, first, type, 0, s);
 }
 
-TS_APART intptr_t R(softmax_adjacent_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+OF_EACH_TYPE(softmax_adjacent_tile)
+
+TS_APART intptr_t R(softmax_adjacent_tile_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     return R(results_of_tile)(R(dividends), 0, rows, first, PLAIN, 1, s);
 }
 
-TS_APART intptr_t R(softmax_adjacent_tiles)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+TS_APART intptr_t R(softmax_adjacent_tiles_past_cache)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     return R(results_of_tiles)(R(dividends), 0, rows, first, s);
 }
-
-#if TS_REAL == 32
-TS_APART intptr_t R(softmax_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(results_of_tile)(R(dividends), 0, rows, first, TS_F16, 0, s);
-}
-
-TS_APART intptr_t R(softmax_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(results_of_tile)(R(dividends), 0, rows, first, TS_BF16, 0, s);
-}
-#endif
 
 static intptr_t R(softmax_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->out_step != rows->logits_step || !R(are_adjacent)(rows, s))
         return 0;
-#if TS_REAL == 32
-    if (rows->out.type == TS_F16)
-        return R(softmax_adjacent_f16)(rows, first, s);
-    if (rows->out.type == TS_BF16)
-        return R(softmax_adjacent_bf16)(rows, first, s);
-#endif
-    if (!rows->past_cache)
-        return R(softmax_adjacent_in_cache)(rows, first, s);
-    return (R(is_on_line)(rows, first) ? R(softmax_adjacent_tiles) : R(softmax_adjacent_past_cache))(rows, first, s);
+    if (!rows->past_cache || !R(is_plain)(&rows->out))
+        return R(softmax_adjacent_tile)(rows, first, s);
+    return (R(is_on_line)(rows, first) ? R(softmax_adjacent_tiles_past_cache)
+                                       : R(softmax_adjacent_tile_past_cache))(rows, first, s);
 }

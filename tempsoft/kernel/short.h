@@ -208,7 +208,7 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
 }
 
 /* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
-TS_INLINE intptr_t R(draw_adjacent_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+TS_INLINE intptr_t R(draw_adjacent_tiles_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     int is_low;
     const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
     const R(adjacent) f = R(adjacent_at)(rows, first, TILE, s->turned + TS_GROUP * TILE);
@@ -227,26 +227,12 @@ TS_INLINE intptr_t R(draw_adjacent_of)(const ts_rows *rows, intptr_t first, ts_t
     return f.n_rows;
 }
 
-#if TS_REAL == 32
-TS_APART intptr_t R(draw_adjacent_f16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(draw_adjacent_of)(rows, first, TS_F16, s);
-}
-
-TS_APART intptr_t R(draw_adjacent_bf16)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    return R(draw_adjacent_of)(rows, first, TS_BF16, s);
-}
-#endif
+OF_EACH_TYPE(draw_adjacent_tiles)
 
 static intptr_t R(draw_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (rows->are_weights || rows->n_categories > TS_GROUP || !R(are_adjacent)(rows, s))
         return 0;
-#if TS_REAL == 32
-    if (rows->logits.type == TS_F16)
-        return R(draw_adjacent_f16)(rows, first, s);
-    if (rows->logits.type == TS_BF16)
-        return R(draw_adjacent_bf16)(rows, first, s);
-#endif
-    return R(draw_adjacent_of)(rows, first, PLAIN, s);
+    return R(draw_adjacent_tiles)(rows, first, s);
 }
 
 /* A draw from each row: what ready_block and draw_in_block come to in a short row. */

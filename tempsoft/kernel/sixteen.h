@@ -46,23 +46,17 @@ TS_INLINE VR R(largest_of_each)(VR max[LANES]) {
     return max[0];
 }
 
-/* The largest number of the first group of LANES rows, `step` bytes apart, a lane each. */
-TS_INLINE VR R(first_max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type) {
-    VR max[LANES];
-    for (int j = 0; j < LANES; j++)
-        max[j] = R(first_max)(x + j * step, n, type);
-    return R(largest_of_each)(max);
-}
-
 _Static_assert(TS_SIXTEEN == 2 * TS_GROUP, "such rows have no third group");
 
-/* The same of all numbers of the rows. */
-TS_INLINE VR R(max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type) {
-    if (n <= TS_GROUP)
-        return R(first_max_of_rows)(x, step, n, type);
+/* The largest number of LANES rows, `step` bytes apart, a lane each: of `all` numbers, or of the first group. */
+TS_INLINE VR R(max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type, int all) {
+    const int has_second = all && n > TS_GROUP;
     VR max[LANES];
-    for (int j = 0; j < LANES; j++, x += step)
-        max[j] = V(max)(R(first_max)(x, n, type), R(first_max)(x + TS_GROUP * R(size_of)(type), n - TS_GROUP, type));
+    for (int j = 0; j < LANES; j++, x += step) {
+        max[j] = R(first_max)(x, n, type);
+        if (has_second)
+            max[j] = V(max)(max[j], R(first_max)(x + TS_GROUP * R(size_of)(type), n - TS_GROUP, type));
+    }
     return R(largest_of_each)(max);
 }
 
@@ -81,7 +75,7 @@ TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type
         const intptr_t step = rows->logits_step;
         double exponent[LANES];
         R(scale) scale;
-        const VR max = R(first_max_of_rows)(x + i * step, step, rows->n_categories, type);
+        const VR max = R(max_of_rows)(x + i * step, step, rows->n_categories, type, 0);
         if (v_mask_any(R(exponents_of)(max, k, exponent)))
             return 0;
         R(set_exponents)(&scale, k, exponent);
