@@ -31,6 +31,7 @@ def flags() -> tuple[list[str], list[str]]:
     # the order of operations is part of the result: no contraction, and never -ffast-math
     compiler = ["-std=c11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-strict-aliasing"]
     compiler += ["-fvisibility=hidden", "-pthread"]
+    compiler += ["-g0"]  # Python's own flags have -g, which takes as long as all else and ten times the room
     linker = ["-pthread"]
     if switch("DEBUG"):
         compiler += ["-O0", "-g"]
@@ -79,5 +80,5 @@ setup(
             extra_compile_args=compile_args,
             extra_link_args=link_args,
         )
-    )
+    ),
 )

@@ -270,7 +270,7 @@ def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST, int n_thr
 
 # ---- the direct path -----------------------------------------------------------------------------------------------
 
-cdef int bfloat16 = -1  # NumPy's number of that dtype, if one was seen
+cdef int bfloat16 = np.NPY_NOTYPE  # NumPy's number of that dtype, once one was seen; no array has this one
 
 
 def know_bfloat16(int number):

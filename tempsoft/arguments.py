@@ -80,6 +80,7 @@ def plain_array(value: Any, name: str) -> np.ndarray:
 
 
 _HOST = (1, 3, 11)  # DLPack's numbers of ordinary memory, and of such that is pinned for CUDA or ROCm
+_REGISTERED = 256  # from this number on (NPY_USERDEF) NumPy has the dtypes that extensions register with it
 _TORCH_BFLOAT16 = "; such a tensor goes in as tensor.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)"
 
 
@@ -231,9 +232,14 @@ def with_axis(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
     return tuple(batch)
 
 
+def is_bfloat16(dtype: np.dtype[Any]) -> bool:
+    """Whether this is the dtype that an extension of NumPy registers by that name."""
+    return dtype.num >= _REGISTERED and dtype.type.__name__ == "bfloat16" and dtype.itemsize == 2
+
+
 def is_float(dtype: np.dtype[Any]) -> bool:
     """Whether this is one of the four float dtypes that are taken."""
-    if dtype.type.__name__ == "bfloat16":
+    if is_bfloat16(dtype):
         _WORKING[dtype.type] = np.dtype(np.float32)
     return dtype.type in _WORKING
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels
-from .arguments import NO_FILTERS, Filters, Rows
+from .arguments import NO_FILTERS, Filters, Rows, is_bfloat16
 from .workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, Index, for_each_slice, have_helpers, useful
 
 # Bytes of results, from which on they are better written past the cache: logits and results of a quarter of it fill
@@ -130,11 +130,11 @@ def broadcast(rows: Rows) -> Rows:
 
 def character(dtype: np.dtype[Any]) -> str:
     """The kernels' name of a dtype: its character, and that of uint16 for bfloat16, which travels as its bits."""
-    return "H" if dtype.type.__name__ == "bfloat16" else dtype.char
+    return "H" if is_bfloat16(dtype) else dtype.char
 
 
 def _bits(array: np.ndarray) -> np.ndarray:
-    if array.dtype.type.__name__ != "bfloat16":
+    if not is_bfloat16(array.dtype):
         return array
     bits = np.dtype(np.uint16)
     return array.view(bits if array.dtype.isnative else bits.newbyteorder())

@@ -7,6 +7,7 @@ import mmap
 import sys
 
 import implementations
+import ml_dtypes
 import numpy as np
 import pytest
 from ways import past_the_cache
@@ -18,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is protected by a call of Linux"),
 ]
 PAGE = mmap.PAGESIZE
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
 def at_the_end(shape, dtype):
@@ -32,7 +34,7 @@ def at_the_end(shape, dtype):
     return np.frombuffer(memory, dtype, int(np.prod(shape)), (n_pages - 1) * PAGE - n_bytes).reshape(shape)
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, BFLOAT16, np.float32, np.float64])
 @pytest.mark.parametrize("n", [2, 3, 5, 7, 8, 9, 10, 13, 17, 31, 64, 65, 100, 1000, 1024, 3000])
 def test_the_end_of_memory(compiled, n, dtype):
     for n_rows in (1, 16, 33, 128, 256, 300) if n < 200 else (1, 3):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import types
 
+import implementations
 import ml_dtypes
 import numpy as np
 import pytest
@@ -176,6 +177,31 @@ def test_bfloat16_in_and_out():
     assert tempsoft.log_softmax(x, out=wider).tobytes() == tempsoft.log_softmax(x.astype(np.float32)).tobytes()
     assert tempsoft.softmax(x, np.array(0.5, BFLOAT16)).tobytes() == tempsoft.softmax(x, 0.5).tobytes()
     assert tempsoft.sample_weights(np.exp(x), rng=1).shape == (3,)
+
+
+def test_no_other_dtype_is_taken_for_bfloat16():
+    """In a new process no bfloat16 was seen; a dtype of NumPy's newer kind, as its own for tests, has the number -1."""
+    done = implementations.in_a_new_process(
+        """
+import numpy as np, tempsoft
+from numpy._core import _multiarray_umath
+class bfloat16(np.void): pass
+def refused(x):
+    for call in tempsoft.softmax, tempsoft.log_softmax, tempsoft.logsumexp, tempsoft.entropy, tempsoft.sample:
+        try:
+            call(x)
+        except TypeError as error:
+            assert "has dtype" in str(error), error
+        else:
+            raise AssertionError((call, x.dtype))
+refused(np.ones((2, 4)).view(_multiarray_umath._get_sfloat_dtype()(1.0)))
+for _ in range(20):
+    refused(np.zeros((200, 40), np.dtype((bfloat16, [("a", "f2")]))))
+    refused(np.zeros((200, 40), "V8"))
+    refused(np.zeros((200, 40), "V2"))
+"""
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 # ---- each library ---------------------------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ static void R(sum_blocks)(ts_plan *plan) {
 static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
                             intptr_t start, const R(scratch) * s, double *max, ts_range *range) {
     R(undivided) before;
-    const int may_wait = keep && keep == s->row; /* then nothing is cut, and no maxima are wanted */
-    if (may_wait && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
+    const int in_row = keep && keep == s->row; /* then nothing is cut, and no maxima are wanted */
+    if (in_row && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
         const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
         R(seen) seen = R(nothing_seen)();
         const char *const from = (const char *)x;
@@ -57,9 +57,9 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
         *range = R(range_of)(&seen, x, n, &scale);
         return sum;
     }
-    if (may_wait)
+    if (in_row)
         R(make_room)(start + n, s);
-    if (may_wait || (keep && n == TS_BLOCK)) /* there is room for a whole group */
+    if (in_row || (keep && n == TS_BLOCK)) /* there is room for a whole group */
         return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, range);
     const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, range);
     if (keep && keep != s->weights)

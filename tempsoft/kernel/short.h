@@ -136,8 +136,7 @@ static int R(short_weights_are_moderate)(const R(short_tile) * t) {
 }
 
 #define DRAWN_AT_ONCE (TILE / VD_LANES < 4 ? TILE / VD_LANES : 4) /* vectors: an addition waits for the one before */
-#define FEW_KEPT                                                                                                       \
-    32 /* categories whose cumulative sums stay in L1 beside the exponentials; of more they are made again */
+#define FEW_KEPT 32 /* categories whose cumulative sums stay in L1 beside exponentials; of more they are made again */
 
 /* `place_of` for as many rows as that. 0 if one has no weight. */
 TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, int are_kept, const double *u, double *place) {

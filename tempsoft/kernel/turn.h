@@ -7,24 +7,26 @@
 
 #define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */
 
-/* LANES rows at p, n categories of them, into `tile`, while the same of the next tile are fetched; and back. */
-TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
+/* LANES rows at p, n categories of them, into `tile`, while the same of rows `ahead` bytes from them are fetched, unless
+ * that is 0; and back. */
+TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
     VR v[LANES];
     for (int k = 0; k < LANES; k++, p += step) {
         v[k] = n >= LANES ? V(load)(p) : V(load_up_to)(p, n, V(set1)(0));
-        fetch_ahead((uintptr_t)(p + TILE * step));
+        if (ahead)
+            fetch_ahead((uintptr_t)p + (uintptr_t)ahead);
     }
     V(transpose)(v);
     for (int k = 0; k < LANES && k < n; k++)
         V(store)(tile + k * TILE, v[k]);
 }
 
-TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
+TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
     intptr_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        R(turn_vectors_in)(p + i, step, LANES, tile + i * TILE);
+        R(turn_vectors_in)(p + i, step, LANES, ahead, tile + i * TILE);
     if (i < n)
-        R(turn_vectors_in)(p + i, step, n - i, tile + i * TILE);
+        R(turn_vectors_in)(p + i, step, n - i, ahead, tile + i * TILE);
 }
 
 TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
@@ -63,26 +65,32 @@ TS_INLINE void R(turn_pieces_out)(const REAL *tile, intptr_t n, REAL *p, intptr_
 }
 
 #if TS_REAL == 32
-/* LANES rows of contiguous halves at p into `tile`. */
-static void turn_halves_in(const char *p, intptr_t step, intptr_t n, ts_type type, float *tile) {
+/* LANES rows of contiguous halves into `tile`. */
+static void turn_halves_in(const char *first, intptr_t bytes, intptr_t n, ts_type type, float *tile) {
     float rows[LANES * TS_SHORT];
-    for (int k = 0; k < LANES; k++)
-        halves_to_f32((const uint16_t *)(p + k * step), type, n, rows + k * n);
-    R(turn_rows_in)(rows, n, n, tile);
+    for (int k = 0; k < LANES; k++) {
+        const char *const row = first + k * bytes;
+        for (intptr_t line = 0; line < n * (intptr_t)sizeof(uint16_t); line += TS_LINE)
+            fetch_ahead((uintptr_t)row + (uintptr_t)(TILE * bytes + line));
+        halves_to_f32((const uint16_t *)row, type, n, rows + k * n);
+    }
+    R(turn_rows_in)(rows, n, n, 0, tile);
 }
 #endif
 
 /* The tile of rows from `first` on. */
 static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
-    const intptr_t n = rows->n_categories, bytes = rows->logits_step, step = bytes / (intptr_t)sizeof(REAL);
+    const intptr_t n = rows->n_categories;
     for (int c = 0; c < TILE; c += LANES) {
-        const REAL *p = (const REAL *)(rows->logits.data + (first + c) * bytes);
+        const char *const data = rows->logits.data + (first + c) * rows->logits_step;
 #if TS_REAL == 32
         if (rows->logits.type != PLAIN) {
-            turn_halves_in((const char *)p, bytes, n, rows->logits.type, tile + c);
+            turn_halves_in(data, rows->logits_step, n, rows->logits.type, tile + c);
             continue;
         }
 #endif
+        const intptr_t step = rows->logits_step / (intptr_t)sizeof(REAL);
+        const REAL *p = (const REAL *)data;
         /* behind the last row there may be nothing, and rows may overlap */
         if (n <= BY_PIECES && step >= n && first + c + LANES < rows->n_rows) {
             for (int k = 0; k < LANES; k++)
@@ -90,7 +98,7 @@ static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
             R(turn_pieces_in)(p, step, n, tile + c);
             continue;
         }
-        R(turn_rows_in)(p, step, n, tile + c);
+        R(turn_rows_in)(p, step, n, TILE * rows->logits_step, tile + c);
     }
 }
 
