@@ -46,6 +46,9 @@ def test_the_end_of_memory(compiled, n, dtype):
             with past_the_cache():
                 np.testing.assert_array_equal(function(x, np.float64(1.0), out=out), function(apart))
         np.testing.assert_array_equal(tempsoft.softmax(x, top_k=2), tempsoft.softmax(apart, top_k=2))
+        index = at_the_end(n_rows, np.int64)
+        index[:] = np.arange(n_rows) % n
+        assert tempsoft.log_prob(x, index).tobytes() == tempsoft.log_prob(apart, index).tobytes()
         for function in tempsoft.logsumexp, tempsoft.entropy:
             np.testing.assert_array_equal(function(x), function(apart))
         np.testing.assert_array_equal(tempsoft.sample(x, rng=1), tempsoft.sample(apart, rng=1))

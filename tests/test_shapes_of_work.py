@@ -16,6 +16,8 @@ from tempsoft import calls
 
 DTYPES = ["float16", "float32", "float64"]
 BFLOAT16 = ml_dtypes.bfloat16
+MAPS = ("softmax", "log_softmax")
+FUNCTIONS = (*MAPS, "logsumexp", "entropy", "log_prob")
 ODD = {3: np.nan, 40: np.inf, 41: -np.inf, 77: 3e4, 78: -3e4, 130: 200.0}
 
 
@@ -30,12 +32,27 @@ def rows(number, n, dtype):
     return x.astype(dtype)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+def function_of(compiled, name):
+    """The function; for log_prob, that of two categories of each row, of which one follows from its last logit."""
+    if name != "log_prob":
+        return getattr(compiled, name)
+
+    def log_prob(x, temperature=1.0, axis=-1):
+        n = x.shape[axis]
+        last = np.moveaxis(x, axis, -1)[..., -1].astype(np.float64)
+        last = np.nan_to_num(last, nan=1.0, posinf=2.0, neginf=3.0).clip(-1e9, 1e9)
+        index = np.stack([(1000 * last).astype(np.int64) % n, np.full(last.shape, n - 1)], axis=-1)
+        return compiled.log_prob(x, index, temperature, axis=axis)
+
+    return log_prob
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("n", [2, 3, 7, 8, 9, 16, 17, 63, 64, 65, 100, 127, 128, 129, 1000, 1023, 1024])
-@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_rows_together(compiled, function, n, dtype):
     x = rows(200, n, dtype)
-    call = getattr(compiled, function)
+    call = function_of(compiled, function)
     for number in (200, 31, 17, 2):
         for temperature in (1.0, 0.3):
             together = call(x[:number], temperature)
@@ -48,10 +65,10 @@ OFFSETS = {"near": 0.0, "within reach": 8.0, "at the end of reach": 12.5, "apart
 
 @pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("n", [*range(2, 18), 20, 31, 32, 33, 47, 48, 49, 63, 64, 65, 80, 100, 127, 128])
-@pytest.mark.parametrize("name", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_adjacent_rows(compiled, name, n, dtype):
     rng = np.random.default_rng(n)
-    function = getattr(compiled, name)
+    function = function_of(compiled, name)
     for offset in OFFSETS.values():
         for spread, temperature in ((0.1, 1.0), (3.0, 3.0), (20.0, 0.7), (20.0, 0.01)):
             x = rng.normal(0, spread, (150, n)) + rng.uniform(-offset, offset, (150, 1))
@@ -60,7 +77,7 @@ def test_adjacent_rows(compiled, name, n, dtype):
             x = x.astype(dtype)
             together = function(x, temperature)
             assert together.tobytes() == one_by_one(function, x, temperature=temperature).tobytes()
-            if name == "logsumexp":
+            if name not in MAPS:
                 continue
             memory = np.full(x.size + 2, 7, dtype)
             ways = (contextlib.nullcontext, temperature), (past_the_cache, np.float64(temperature))
@@ -93,17 +110,48 @@ def test_adjacent_rows_that_drift(compiled, n, steps, dtype):
     for row in rng.integers(600, 1500, 6):
         x[row, rng.integers(n)] = rng.choice([np.nan, np.inf, -np.inf, -60 + x[row, 0], -200 + x[row, 0]])
     x = x.astype(dtype)
-    for function in ("softmax", "log_softmax", "logsumexp"):
-        call = getattr(compiled, function)
+    for function in FUNCTIONS:
+        call = function_of(compiled, function)
         for temperature in (np.float64(1.0), np.float64(0.1)):
             right = one_by_one(call, x, temperature=temperature).tobytes()
             assert call(x, temperature).tobytes() == right
             with past_the_cache():
                 assert call(x, temperature).tobytes() == right
                 assert call(x[5:], temperature).tobytes() == right[5 * len(right) // len(x) :]
-                if function != "logsumexp":
+                if function in MAPS:
                     in_place = x.copy()
                     assert call(in_place, temperature, out=in_place).tobytes() == right
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [3, 10, 100, 300])
+def test_entropies_of_next_to_nothing(compiled, n, dtype):
+    """What counts of a row beside its largest logit is far below it, or differs from it by next to nothing."""
+    rng = np.random.default_rng(n)
+    x = np.full((400, n), -1e5) + rng.normal(size=(400, n))
+    x[np.arange(400), rng.integers(n, size=400)] = 0.0
+    for i, depth in enumerate(np.linspace(1, 760, 300)):
+        x[i, np.argmin(x[i])] = -depth
+    x[300:350, :2] = 2.0 ** -rng.uniform(40, 1070, (50, 2))
+    x[350:] = rng.normal(size=(50, n)) * 2.0 ** -rng.uniform(40, 1070, (50, 1))
+    x = x.astype(dtype)
+    for temperature in (1.0, 2.0**-30, 2.0**40):
+        together = compiled.entropy(x, temperature)
+        assert together.tobytes() == one_by_one(compiled.entropy, x, temperature=temperature).tobytes()
+        for start in range(0, 400, 50):
+            assert compiled.entropy(x[start : start + 40], temperature).tobytes() == together[start:][:40].tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [2, 10, 40, 100, 1000])
+def test_log_prob_is_of_log_softmax(compiled, n, dtype):
+    x = rows(200, n, dtype)
+    for temperature in (1.0, np.linspace(0.1, 3.0, 200)):
+        every = np.broadcast_to(np.arange(n), x.shape)
+        assert compiled.log_prob(x, every, temperature).tobytes() == compiled.log_softmax(x, temperature).tobytes()
+        index = np.random.default_rng(n).integers(n, size=(200, 2))[:, ::2]  # not contiguous
+        chosen = np.take_along_axis(compiled.log_softmax(x, temperature), index, axis=-1)
+        assert compiled.log_prob(x, index, temperature).tobytes() == chosen.tobytes()
 
 
 @pytest.mark.parametrize("n", [16, 100])
@@ -116,11 +164,12 @@ def test_short_rows_at_extreme_temperatures(compiled, n):
     for dtype, of_type in temperatures.items():
         for temperature in of_type:
             x = (np.random.default_rng(n).normal(0, 1, (64, n)) * temperature).astype(dtype)
-            for function in (compiled.softmax, compiled.log_softmax, compiled.logsumexp):
+            for name in FUNCTIONS:
+                function = function_of(compiled, name)
                 together = function(x, temperature)
                 assert together.tobytes() == one_by_one(function, x, temperature=temperature).tobytes()
                 columns = function(x.T.copy(), temperature, axis=0)
-                assert together.tobytes() == columns.T.tobytes()
+                assert together.tobytes() == (columns.T if name in MAPS else columns).tobytes()
 
 
 @pytest.mark.parametrize("n", [2, 16, 60, 100])
@@ -131,7 +180,8 @@ def test_short_rows_far_from_zero(compiled, n):
         for sign in (1, -1):
             x = sign * place + rng.normal(0, 1, (1600, n)) + rng.uniform(-12, 12, (1600, 1))
             x = x.astype("float32")
-            for function in (compiled.softmax, compiled.log_softmax, compiled.logsumexp):
+            for name in FUNCTIONS:
+                function = function_of(compiled, name)
                 assert function(x).tobytes() == one_by_one(function, x).tobytes()
 
 
@@ -208,11 +258,11 @@ def test_draws_from_weights_together(compiled, n, dtype):
 def test_strips(compiled, n, columns):
     """Columns come into cache by strips, which begin where a line of the cache does."""
     x = np.ascontiguousarray(rows(columns, n, "float32").T)
-    for function in ("softmax", "log_softmax", "logsumexp"):
-        call = getattr(compiled, function)
+    for function in FUNCTIONS:
+        call = function_of(compiled, function)
         right = one_by_one(call, x.T)
         result = call(x, axis=0)
-        assert (result.T if result.ndim == 2 else result).tobytes() == right.tobytes()
+        assert (result.T if function in MAPS else result).tobytes() == right.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -235,22 +285,24 @@ def test_strips_among_others(compiled, n, dtype, monkeypatch):
     of_each[600:610] = 0.0, np.inf, 1e-300, 1e300, 5.0, 1e-3, 1.0, 2.0, 0.3, 1.0
     for temperature in (np.float64(1.0), of_each):
         options = [{"temperature": t} for t in np.broadcast_to(temperature, 700)]
-        for function in (compiled.softmax, compiled.log_softmax, compiled.logsumexp):
-            right = np.stack([function(column, **o) for column, o in zip(x.T, options, strict=True)], axis=-1)
+        for name in FUNCTIONS:
+            function, axis = function_of(compiled, name), -1 if name in MAPS else 0
+            right = np.stack([function(column, **o) for column, o in zip(x.T, options, strict=True)], axis)
             assert function(x, temperature, axis=0).tobytes() == right.tobytes()
+            if name not in MAPS:
+                continue
             for past_cache, offset in ((0, 0), (0, 3), (1 << 40, 3)):
                 monkeypatch.setattr(calls, "PAST_CACHE", past_cache)
                 memory = np.full(right.size + 16, 7, right.dtype)
                 out = memory[offset : offset + right.size].reshape(right.shape)
-                function(x, temperature, axis=0, **({"out": out} if right.ndim == 2 else {}))
-                assert right.ndim == 1 or out.tobytes() == right.tobytes()
+                function(x, temperature, axis=0, out=out)
+                assert out.tobytes() == right.tobytes()
                 assert (memory[:offset] == 7).all()
                 assert (memory[offset + right.size :] == 7).all()
             monkeypatch.undo()
-            if right.ndim == 2:
-                in_place = x.copy()
-                function(in_place, temperature, axis=0, out=in_place)
-                assert in_place.tobytes() == right.tobytes()
+            in_place = x.copy()
+            function(in_place, temperature, axis=0, out=in_place)
+            assert in_place.tobytes() == right.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -344,14 +396,14 @@ def test_long_rows_that_wait(compiled, dtype, n):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_strips_for_which_the_first_logits_do_not_tell(compiled, function, dtype):
     """Columns of wide and of narrow rows in turn: strips are declined, left out, and tried again."""
     rng = np.random.default_rng(11)
     spread = np.repeat(rng.choice([0.1, 5.0], 60), 100)
     x = (spread * rng.normal(0, 1, (200, len(spread)))).astype(dtype)
-    call = getattr(compiled, function)
-    right = np.stack([call(column, 0.05) for column in x.T], axis=-1)
+    call = function_of(compiled, function)
+    right = np.stack([call(column, 0.05) for column in x.T], axis=-1 if function in MAPS else 0)
     assert call(x, 0.05, axis=0).tobytes() == right.tobytes()
     with past_the_cache():
         assert call(x, 0.05, axis=0).tobytes() == right.tobytes()

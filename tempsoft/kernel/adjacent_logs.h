@@ -1,8 +1,8 @@
-/* log_softmax and logsumexp of short rows that are adjacent: exponentials and their sums as in adjacent.h, the largest
- * logits with a row in each lane, and the logarithms of as many rows together. For REAL, by inclusion.
+/* What is made of the logarithms of short rows that are adjacent: exponentials and their sums as in adjacent.h, the
+ * largest logits with a row in each lane, and the logarithms of as many rows together. For REAL, by inclusion.
  *
  * The same bits as a row by itself: a logarithm is that of a sum over the largest exponential, and both are off by the
- * same power of two.
+ * same power of two, as are the weights of depths and their sum.
  */
 
 #define MOST_BY_PIECES 32 /* categories of rows whose largest are found as they are turned */
@@ -28,42 +28,42 @@ TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REA
         V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN, 1));
 }
 
-/* The plans of a tile from row `first` on; 0 if they are declined. `before`, as in adjacent_exp_sums. Logits of another
- * type are then in place of the exponentials, which are needed no more. */
-TS_INLINE int R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
-                                const char *to, int past_cache, R(ready) * before, int comes_near, R(plans) * plans,
-                                R(scratch) * s) {
+/* The plans of a tile from row `first` on, whose logits are then at `x`: in a copy behind the exponentials if they are of
+ * another type, or there is nothing to read behind the last row. NULL if they are declined. `before` and
+ * `is_low`, as in adjacent_exp_sums. */
+TS_INLINE const REAL *R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
+                                        const char *to, int past_cache, R(ready) * before, int comes_near,
+                                        R(plans) * plans, int *is_low, R(scratch) * s) {
     const intptr_t length = f->n * f->n_rows, n_behind = (rows->n_rows - first - f->n_rows) * f->n;
+    const int by_pieces = f->n <= MOST_BY_PIECES;
     plans->k = R(tempering_for)(s, temperature_of(rows, first));
     plans->k_step = 0;
-    int is_low;
     const double c = R(adjacent_exp_sums)(f, plans->k, type, to, past_cache, before, 1, comes_near, plans->sum_hi,
-                                          plans->sum_lo, &is_low, s);
+                                          plans->sum_lo, is_low, s);
     if (isnan(c))
-        return 0;
+        return NULL;
     const REAL *x = (const REAL *)f->x;
-    if (type != PLAIN) {
+    if (type != PLAIN || (by_pieces && n_behind < PIECE - 1)) {
+        REAL *const copy = f->e + TS_TILES_BYTES / sizeof(REAL);
         for (intptr_t i = 0; i < length; i += LANES)
-            V(store)(f->e + i, R(load_typed)(f->x, i, type));
-        x = f->e;
+            V(store)(copy + i, R(load_typed)(f->x, i, type));
+        x = copy;
     }
-    if (f->n > MOST_BY_PIECES) {
-        R(maxima_by_rows)(x, f->n, f->n_rows, plans->max);
-    } else {
-        if (x != f->e && n_behind < PIECE - 1)
-            x = memcpy(f->e, x, (size_t)length * sizeof(REAL));
+    if (by_pieces)
         R(maxima_by_pieces)(x, f->n, f->n_rows, plans->max);
-    }
+    else
+        R(maxima_by_rows)(x, f->n, f->n_rows, plans->max);
     for (intptr_t i = 0; i < f->n_rows; i += VD_LANES)
         vd_store(plans->exponent + i, vd_set1(c));
-    return 1;
+    return x;
 }
 
 /* The results are REALs, whatever the logits are. */
 TS_INLINE intptr_t R(logsumexp_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
+    int is_low;
     const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    if (!remember(R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, s), &s->tries))
+    if (!remember(R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, &is_low, s) != NULL, &s->tries))
         return 0;
     R(logsumexp_of_rows)(&plans, f.n_rows, (REAL *)rows->out.data + first);
     return f.n_rows;
@@ -77,15 +77,67 @@ static intptr_t R(logsumexp_adjacent)(const ts_rows *rows, intptr_t first, R(scr
     return R(logsumexp_adjacent_tile)(rows, first, s);
 }
 
+/* Not of rows of which some exponentials count or not by the c of a row by itself. */
+TS_INLINE intptr_t R(entropy_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    int is_low;
+    double depths[ADJACENT_MOST], unused[ADJACENT_MOST];
+    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
+    const REAL *const x = R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, &is_low, s);
+    if (!remember(x && !is_low, &s->tries))
+        return 0;
+    R(set_row_of)(f.n, s);
+    R(depths) of = R(depths_of)(0, plans.k);
+    for (intptr_t row = 0; row < f.n_rows; row += LANES) {
+        const VR max = V(load)(plans.max + row);
+        for (intptr_t i = row * f.n, at = 0; at < f.n * LANES; i += LANES, at += LANES) {
+            of.max = V(permute)(max, V(load)(s->row_of + at));
+            V(store)(f.e + i, R(weighted_depth)(V(load)(f.e + i), V(load)(x + i), &of));
+        }
+    }
+    R(adjacent_sums)(f.e, f.n, f.n_rows, depths, unused);
+    R(entropies_of_rows)(&plans, depths, f.n_rows, (REAL *)rows->out.data + first);
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(entropy_adjacent_tile)
+
+static intptr_t R(entropy_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (rows->out_step != sizeof(REAL) || !R(are_adjacent)(rows, s))
+        return 0;
+    return R(entropy_adjacent_tile)(rows, first, s);
+}
+
+TS_INLINE intptr_t R(log_prob_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    int is_low;
+    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
+    const REAL *const x = R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, &is_low, s);
+    if (!remember(x != NULL, &s->tries))
+        return 0;
+    REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
+    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
+    R(put_log_probs_of_rows)(rows, first, f.n_rows, x, &plans, minus_hi, minus_lo, NULL);
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(log_prob_adjacent_tile)
+
+static intptr_t R(log_prob_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (!R(is_log_moderate)(temperature_of(rows, 0)) || !R(are_adjacent)(rows, s))
+        return 0;
+    return R(log_prob_adjacent_tile)(rows, first, s);
+}
+
 TS_INLINE int R(minuends)(const ts_rows *rows, intptr_t first, ts_type type, int past_cache, R(ready) * before,
                           int comes_near, R(ready) * t, R(scratch) * s) {
     R(plans) plans;
     R(place_tile)(t, rows, first, s);
-    t->from = type == PLAIN ? (const REAL *)t->f.x : t->f.e;
-    t->is_low = 0;
-    if (!R(adjacent_plans)(&t->f, rows, first, type, past_cache ? NULL : t->to, past_cache, before, comes_near, &plans,
-                           s))
+    t->from = R(adjacent_plans)(&t->f, rows, first, type, past_cache ? NULL : t->to, past_cache, before, comes_near,
+                                &plans, &t->is_low, s);
+    if (!t->from)
         return 0;
+    t->is_low = 0; /* nothing of a logarithm is subnormal */
     t->inverse = R(split_of)(plans.k->inverse);
     R(log_offsets_of_rows)(&plans, t->f.n_rows, t->hi, t->lo);
     return 1;

@@ -29,6 +29,7 @@
 #include "sixteen.h"
 #include "adjacent_logs.h"
 #include "rows.h"
+#include "logarithm_rows.h"
 #include "turn.h"
 #include "short.h"
 #include "strips.h"

@@ -11,25 +11,6 @@ typedef intptr_t (*R(some_rows_function))(const ts_rows *rows, intptr_t first, R
 typedef enum { ONE_BY_ONE, IN_A_ROW, AS_COLUMNS, SHORT } shape_of_work;
 #endif
 
-static shape_of_work R(shape_of)(const ts_rows *rows) {
-    const intptr_t size = sizeof(REAL);
-    const int are_contiguous = rows->logits.stride == R(size_of)(rows->logits.type);
-    int are_many = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1;
-    if (!rows->out.data) /* draws */
-        return are_many && are_contiguous && rows->n_categories <= TS_SHORT && rows->n_draws == 1 &&
-                       !rows->log_prob.data
-                   ? SHORT
-                   : ONE_BY_ONE;
-    are_many &= rows->logits.type == PLAIN;
-    if (are_many && rows->out.type == PLAIN && rows->logits_step == size && rows->out_step == size)
-        return AS_COLUMNS;
-    /* longer ones are faster one by one */
-    if (are_many && rows->out.type == PLAIN && are_contiguous && rows->n_categories <= TS_GROUP &&
-        (rows->out.stride == size || rows->out.stride == 0))
-        return SHORT;
-    return R(are_one_block)(rows) ? IN_A_ROW : ONE_BY_ONE;
-}
-
 /* Make `row` and its knobs those of row i. What is the same for all rows stays: a copy of it would have to wait for its
  * parts to be written. */
 TS_INLINE void R(go_to_row)(const ts_rows *rows, intptr_t i, R(source) * row, ts_knobs *knobs, R(scratch) * s) {
@@ -53,6 +34,25 @@ typedef struct {
     R(some_rows_function) of_strip; /* a strip of columns, if better than by of_columns */
 } R(ways);
 
+static shape_of_work R(shape_of)(const ts_rows *rows, const R(ways) * ways) {
+    const intptr_t size = sizeof(REAL);
+    const int are_contiguous = rows->logits.stride == R(size_of)(rows->logits.type);
+    const int are_many = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1;
+    const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
+    if (!rows->out.data && ways->of_short) /* draws */
+        return are_many && are_contiguous && rows->n_categories <= TS_SHORT && rows->n_draws == 1 &&
+                       !rows->log_prob.data
+                   ? SHORT
+                   : ONE_BY_ONE;
+    if (are_many && are_plain && rows->logits_step == size && (!rows->out.data || rows->out_step == size))
+        return AS_COLUMNS;
+    /* longer ones are faster one by one */
+    if (ways->of_short && are_many && are_plain && are_contiguous && rows->n_categories <= TS_GROUP &&
+        (rows->out.stride == size || rows->out.stride == 0))
+        return SHORT;
+    return ways->of_rows && R(are_one_block)(rows) ? IN_A_ROW : ONE_BY_ONE;
+}
+
 /* Take TILE rows or more from row i on together, where that can be done; how many were taken. */
 static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shape, const R(ways) * ways,
                              R(scratch) * s) {
@@ -72,7 +72,7 @@ static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shap
 static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(ways) ways) {
     const unsigned status = begin_call();
     R(scratch) s = R(scratch_of)(memory, which, rows);
-    const shape_of_work shape = R(shape_of)(rows);
+    const shape_of_work shape = R(shape_of)(rows, &ways);
     R(source) row = R(whole)(&rows->logits);
     ts_knobs knobs = no_filters(NAN);
     ts_vector out = rows->out;
@@ -118,7 +118,8 @@ static void R(logsumexp)(const ts_rows *rows, double *scratch) {
 }
 
 static void R(entropy)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_ENTROPY, rows, scratch, (R(ways)){R(entropy_row), NULL, NULL, NULL, NULL});
+    R(for_each_row)(TS_ENTROPY, rows, scratch,
+                    (R(ways)){R(entropy_row), R(entropy_tile), NULL, R(entropy_rows), R(entropy_strip)});
 }
 
 /* Those with an index: support, log_prob, best and draws. */
@@ -128,12 +129,21 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     const intptr_t n = rows->n_categories, m = rows->n_draws;
     R(source) row = R(whole)(&rows->logits);
     ts_knobs knobs = no_filters(NAN);
-    const R(ways) ways = {.of_short = R(draw_short_rows)};
-    const shape_of_work shape = which == TS_DRAW ? R(shape_of)(rows) : ONE_BY_ONE;
+    R(ways) ways = {.of_short = NULL};
+    if (which == TS_DRAW)
+        ways.of_short = R(draw_short_rows);
+    if (which == TS_LOG_PROB)
+        ways = (R(ways)){.of_columns = R(log_prob_tile), .of_rows = R(log_prob_rows), .of_strip = R(log_prob_strip)};
+    const shape_of_work shape = R(shape_of)(rows, &ways);
     knobs.options = rows->are_weights ? TS_WEIGHTS : 0;
     intptr_t next_tile = 0;
     ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;
-    for (intptr_t i = 0; i < rows->n_rows; i++) {
+    intptr_t i = 0;
+    if (shape == IN_A_ROW) {
+        ways.of_rows(rows, &s);
+        i = rows->n_rows;
+    }
+    for (; i < rows->n_rows; i++) {
         if (i == next_tile) {
             const intptr_t n_taken = R(take_tile)(rows, i, shape, &ways, &s);
             next_tile += n_taken > 0 ? n_taken : TILE;

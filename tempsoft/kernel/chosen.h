@@ -85,6 +85,56 @@ static void R(log_prob_row)(const R(source) * row, intptr_t n, const ts_knobs *k
     }
 }
 
+/* The logit of entry m that `index` names in row i; `x` has the row's logits as REALs, or is NULL. */
+TS_INLINE REAL R(chosen_logit)(const ts_rows *rows, intptr_t i, intptr_t m, const REAL *x) {
+    const char *const index = rows->index.data + rows->index_step * i + rows->index.stride * m;
+    const intptr_t at = (intptr_t)*(const int64_t *)index;
+    const ts_vector row = {rows->logits.data + rows->logits_step * i, rows->logits.stride, rows->logits.type};
+    REAL buffer[LANES];
+    if (x)
+        return x[at];
+    return row.type == PLAIN ? *(const REAL *)(row.data + at * row.stride) : *R(load)(&row, at, 1, buffer);
+}
+
+/* What makes log-probabilities of LANES rows from row v of these on, a lane each; n of them. */
+TS_INLINE R(log_scale)
+    R(log_scale_of_rows)(const R(plans) * plans, intptr_t v, intptr_t n, const REAL *minus_hi, const REAL *minus_lo) {
+    R(log_scale)
+    scale = R(fast_log_scale)(R(split_of)(plans->k->inverse), V(load)(minus_hi + v), V(load)(minus_lo + v));
+    if (plans->k_step) {
+        REAL hi[LANES] = {0}, lo[LANES] = {0};
+        for (intptr_t j = 0; j < n; j++) {
+            const R(split) inverse = R(split_of)(plans->k[v + j].inverse);
+            hi[j] = inverse.hi;
+            lo[j] = inverse.lo;
+        }
+        scale.inverse_hi = V(load)(hi);
+        scale.inverse_lo = V(load)(lo);
+    }
+    return scale;
+}
+
+/* log_prob of rows from `first` on that have these plans, of the fast formula, and offsets; of those that `is_fast`
+ * names, unless it is NULL. `x` has their logits as REALs, one row behind the other, or is NULL. */
+TS_INLINE void R(put_log_probs_of_rows)(const ts_rows *rows, intptr_t first, intptr_t n_rows, const REAL *x,
+                                        const R(plans) * plans, const REAL *minus_hi, const REAL *minus_lo,
+                                        const int *is_fast) {
+    for (intptr_t v = 0; v < n_rows; v += LANES) {
+        const intptr_t n = n_rows - v < LANES ? n_rows - v : LANES;
+        const R(log_scale) scale = R(log_scale_of_rows)(plans, v, n, minus_hi, minus_lo);
+        for (intptr_t m = 0; m < rows->n_draws; m++) {
+            REAL chosen[LANES] = {0};
+            for (intptr_t j = 0; j < n; j++)
+                chosen[j] = R(chosen_logit)(rows, first + v + j, m, x ? x + (v + j) * rows->n_categories : NULL);
+            V(store)(chosen, R(log_probability)(V(load)(chosen), &scale));
+            char *to = rows->log_prob.data + rows->log_prob_step * (first + v) + rows->log_prob.stride * m;
+            for (intptr_t j = 0; j < n; j++, to += rows->log_prob_step)
+                if (!is_fast || is_fast[v + j])
+                    *(REAL *)to = chosen[j];
+        }
+    }
+}
+
 typedef struct {
     double x;
     intptr_t at;

@@ -9,6 +9,8 @@
 #define TILE_VECTORS (TILE / LANES)
 
 typedef struct {
+    const ts_rows *rows; /* of which these columns are `width` from number `first` on */
+    intptr_t first, width;
     const char *x; /* first entry of the first column; columns are contiguous */
     char *out;
     intptr_t x_stride, out_stride; /* bytes from category to category */
@@ -19,9 +21,8 @@ typedef struct {
     int is_low;                                 /* whether they are for quotients that may be subnormal */
 } R(tile);
 
-static inline VR R(at)(const R(tile) * t, intptr_t i, int v) {
-    return V(load)((const REAL *)(t->x + i * t->x_stride) + v * LANES);
-}
+static inline const REAL *R(logits_at)(const R(tile) * t, intptr_t i) { return (const REAL *)(t->x + i * t->x_stride); }
+static inline VR R(at)(const R(tile) * t, intptr_t i, int v) { return V(load)(R(logits_at)(t, i) + v * LANES); }
 static inline REAL *R(out_at)(const R(tile) * t, intptr_t i, int v) {
     return (REAL *)(t->out + i * t->out_stride) + v * LANES;
 }
@@ -77,8 +78,27 @@ static int R(tile_max)(R(tile) * t) {
     return n_fast == TILE;
 }
 
-/* Sums of block b, a column each; the exponentials are left in `out` if `keep`. */
-static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, R(scratch) * s) {
+/* Add the weighted depths of n categories at x, whose exponentials are in s->turned and used up. */
+TS_INLINE void R(add_depths)(const R(tile) * t, const REAL *x, intptr_t x_step, intptr_t n, R(sum) sums[TILE / 16][16],
+                             R(scratch) * s) {
+    REAL max[TILE];
+    R(depths) of = R(depths_of)(0, &t->k);
+    for (int c = 0; c < TILE; c++)
+        max[c] = (REAL)t->max[c];
+    for (int v = 0; v < TILE; v += LANES) {
+        of.max = V(load)(max + v);
+        for (intptr_t i = 0; i < n; i++) {
+            REAL *const e = s->turned + i * TILE + v;
+            V(store)(e, R(weighted_depth)(V(load)(e), V(load)(x + i * x_step + v), &of));
+        }
+    }
+    for (int c = 0; c < TILE / 16; c++)
+        R(sum_lanes)(sums[c], s->turned + c * 16, TILE, n);
+}
+
+/* Sums of block b, a column each; the exponentials are left in `out` if `keep`. Else those of depths, too, unless that
+ * is NULL, of the only block. */
+static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, double *depths, R(scratch) * s) {
     REAL round_less_c[TILE], lowest[TILE];
     for (int c = 0; c < TILE; c++) {
         const double exponent = t->exponent[b * TILE + c];
@@ -89,25 +109,31 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, R(scratch) * s) {
     R(seen) seen = R(nothing_seen)(); /* not looked at: nothing exceeds, as tile_max saw */
     const intptr_t x_step = t->x_stride / (intptr_t)sizeof(REAL), end = R(block_end)(t, b);
     const intptr_t e_step = keep ? t->out_stride / (intptr_t)sizeof(REAL) : TILE;
-    R(sum) sums[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
+    R(sum) sums[TILE / 16][16], of_depths[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
         for (int j = 0; j < 16; j++)
-            sums[c][j] = R(sum_zero)();
+            sums[c][j] = of_depths[c][j] = R(sum_zero)();
     for (intptr_t i = b * TS_BLOCK; i < end; i += TS_GROUP) {
         const intptr_t n = end - i < TS_GROUP ? end - i : TS_GROUP;
         REAL *const e = keep ? R(out_at)(t, i, 0) : s->turned;
         for (int v = 0; v < TILE; v += LANES) {
             scale.round_less_c = V(load)(round_less_c + v);
             scale.lowest = V(load)(lowest + v);
-            R(exp_lanes)((const REAL *)(t->x + i * t->x_stride) + v, x_step, n, &scale, &seen, e + v, e_step);
+            R(exp_lanes)(R(logits_at)(t, i) + v, x_step, n, &scale, &seen, e + v, e_step);
         }
         for (int c = 0; c < TILE / 16; c++)
             if (n == TS_GROUP)
                 R(sum_lanes)(sums[c], e + c * 16, e_step, TS_GROUP);
             else
                 R(sum_lanes)(sums[c], e + c * 16, e_step, n);
+        if (depths)
+            R(add_depths)(t, R(logits_at)(t, i), x_step, n, of_depths, s);
     }
     for (int c = 0; c < TILE / 16; c++) {
+        if (depths) {
+            const R(sum) total = R(sum_across)(of_depths[c]);
+            R(put_sums)(&total, depths + c * 16, NULL);
+        }
         const R(sum) total = R(sum_across)(sums[c]);
         R(put_sums)(&total, t->sum_hi + b * TILE + c * 16, t->sum_lo + b * TILE + c * 16);
     }
@@ -170,7 +196,7 @@ static int R(tile_exps)(R(tile) * t, R(scratch) * s) {
     if (!R(tile_max)(t))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 1, s);
+        R(tile_exp)(t, b, 1, NULL, s);
     R(tile_factors)(t, 1, s);
     return 1;
 }
@@ -212,19 +238,19 @@ static void R(plans_of_tile)(const R(tile) * t, R(plans) * plans, R(scratch) * s
     }
 }
 
-/* The same, with the sums; 0 if the tile is to be declined. */
-static int R(tile_plans)(R(tile) * t, R(plans) * plans, R(scratch) * s) {
-    if (!R(tile_max)(t))
+/* The same, with the sums, and those of depths unless that is NULL; 0 if the tile is to be declined. */
+static int R(tile_plans)(R(tile) * t, R(plans) * plans, double *depths, R(scratch) * s) {
+    if (!R(tile_max)(t) || (depths && t->n_blocks > 1))
         return 0;
     for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 0, s);
+        R(tile_exp)(t, b, 0, depths, s);
     R(plans_of_tile)(t, plans, s);
     return 1;
 }
 
 static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
-    if (!R(tile_plans)(t, &plans, s))
+    if (!R(tile_plans)(t, &plans, NULL, s))
         return 0;
     R(logsumexp_of_rows)(&plans, TILE, (REAL *)t->out);
     return 1;
@@ -233,7 +259,7 @@ static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
 static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
     R(log_scales) scales;
-    if (!R(tile_plans)(t, &plans, s) || !R(log_scales_of)(&plans, TILE, &scales))
+    if (!R(tile_plans)(t, &plans, NULL, s) || !R(log_scales_of)(&plans, TILE, &scales))
         return 0;
     for (intptr_t i = 0; i < t->n; i++)
         for (int v = 0; v < TILE_VECTORS; v++) {
@@ -241,4 +267,28 @@ static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
             V(store)(R(out_at)(t, i, v), R(log_probability)(R(at)(t, i, v), &scale));
         }
     return 1;
+}
+
+static int R(entropy_tile)(R(tile) * t, R(scratch) * s) {
+    R(plans) plans;
+    double depths[TILE];
+    if (!R(tile_plans)(t, &plans, depths, s))
+        return 0;
+    R(entropies_of_rows)(&plans, depths, TILE, (REAL *)t->out);
+    return 1;
+}
+
+/* log_prob of a tile with these plans; 0 if the fast formula does not hold. */
+static int R(put_log_probs_of_tile)(const R(tile) * t, const R(plans) * plans) {
+    R(log_scales) scales;
+    if (!R(log_scales_of)(plans, TILE, &scales))
+        return 0;
+    R(put_log_probs_of_rows)(t->rows, t->first, t->width, NULL, plans, scales.minus_offset_hi, scales.minus_offset_lo,
+                             NULL);
+    return 1;
+}
+
+static int R(log_prob_tile)(R(tile) * t, R(scratch) * s) {
+    R(plans) plans;
+    return R(tile_plans)(t, &plans, NULL, s) && R(put_log_probs_of_tile)(t, &plans);
 }

@@ -1,48 +1,107 @@
-/* The entropy of a row, and what filters left of it. For REAL, by inclusion. */
+/* The entropy of a row, of as many rows as a vector has lanes, and what filters left of a row. For REAL, by inclusion.
+ *
+ * log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so a small entropy keeps its digits.
+ */
 
-/* sum e (max - x) / T of a block, 0 for what is too small to count. */
-static double R(sum_of_depths)(const ts_plan *plan, const REAL *e, const REAL *x, intptr_t n, REAL *product) {
-    const tempering *k = plan->k;
-    if (plan->formula == TS_CAREFUL) {
-        double sum = 0;
-        for (intptr_t i = 0; i < n; i++)
-            if (e[i] > 0)
-                sum += (double)e[i] * ((plan->max * k->down - (double)x[i] * k->down) * k->up * k->careful_inverse.hi);
-        return sum;
-    }
-    const VR max = V(set1)((REAL)plan->max), inverse = V(set1)((REAL)k->inverse.hi), least = V(set1)((REAL)NOTHING);
-    intptr_t i = 0;
-    for (; i < n; i += LANES) {
-        const VR weight = V(load)(e + i), depth = V(mul)(V(sub)(max, V(load_up_to)(x + i, n - i, max)), inverse);
-        V(store)(product + i, V(keep_ge)(weight, least, V(fma)(weight, depth, V(set1)(0))));
-    }
-    for (; i % TS_GROUP != 0; i += LANES)
-        V(store)(product + i, V(set1)(0));
+/* A logit so little below the largest, in units of T, is taken for one like it: with both the entropy is at least log 2,
+ * and no product is subnormal, so that it is no matter which c the exponentials are of. */
+#define LEAST_DEPTH 0x1p-60
+
+/* What the depths of a row are made with. */
+typedef struct {
+    VR max, inverse;
+} R(depths);
+
+static inline R(depths) R(depths_of)(REAL max, const tempering *k) {
+    return (R(depths)){V(set1)(max), V(set1)((REAL)k->inverse.hi)};
+}
+
+/* e (max - x) / T, 0 for what is too small to count. */
+TS_INLINE VR R(weighted_depth)(VR e, VR x, const R(depths) * d) {
+    const VR depth = V(mul)(V(sub)(d->max, x), d->inverse), product = V(fma)(e, depth, V(set1)(0));
+    const VR counted = V(keep_ge)(e, V(set1)((REAL)NOTHING), product);
+    return V(keep_ge)(depth, V(set1)((REAL)LEAST_DEPTH), counted);
+}
+
+/* The sum of these over a block, whose exponentials are whole groups. */
+TS_INLINE double R(sum_of_depths)(const REAL *e, const char *x, intptr_t n, ts_type type, const R(depths) * d) {
     R(sum) sum = R(sum_zero)();
-    for (i = 0; i < n; i += TS_GROUP)
-        R(sum_group)(&sum, product + i);
+    VR product[TS_GROUP / LANES];
+    intptr_t i = 0;
+    for (; i + TS_GROUP <= n; i += TS_GROUP) {
+        for (int k = 0; k < TS_GROUP / LANES; k++)
+            product[k] = R(weighted_depth)(V(load)(e + i + k * LANES), R(load_typed)(x, i + k * LANES, type), d);
+        R(sum_vectors)(&sum, product);
+    }
+    if (i < n) {
+        REAL buffer[TS_GROUP];
+        const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+        const REAL *const last = R(load)(&numbers, i, n - i, buffer);
+        for (int k = 0; k < TS_GROUP / LANES; k++) {
+            const intptr_t at = k * LANES;
+            product[k] = R(weighted_depth)(V(load)(e + i + at), V(load_up_to)(last + at, n - i - at, d->max), d);
+        }
+        R(sum_vectors)(&sum, product);
+    }
     return R(sum_total)(&sum).hi;
 }
 
-/* log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so a small entropy keeps its
- * digits. */
+/* The same of the careful formula. */
+static double R(careful_sum_of_depths)(const ts_plan *plan, const REAL *e, const REAL *x, intptr_t n) {
+    const tempering *k = plan->k;
+    double sum = 0;
+    for (intptr_t i = 0; i < n; i++)
+        if (e[i] > 0)
+            sum += (double)e[i] * ((plan->max * k->down - (double)x[i] * k->down) * k->up * k->careful_inverse.hi);
+    return sum;
+}
+
+/* Of one or two vectors of rows from `first` on, whose depths come to these sums. */
+TS_INLINE void R(entropies_of_vectors)(const R(plans) * p, const double *depths, intptr_t first, int n, REAL *to) {
+    log_sums log[2 * WIDTHS];
+    R(log_sums_of_rows)(p, first, n, log);
+    for (int v = 0; v < n; v++) {
+        vd entropy[WIDTHS];
+        for (int part = 0; part < WIDTHS; part++) {
+            const intptr_t at = first + v * LANES + part * VD_LANES;
+            const vd mean = vd_div(vd_load(depths + at), vd_load(p->sum_hi + at));
+            entropy[part] = vd_add(log[v * WIDTHS + part].above_max.hi, mean);
+        }
+        V(store)(to + v * LANES, R(narrow)(entropy));
+    }
+}
+
+/* The same of the first n_rows, in whole vectors. */
+static void R(entropies_of_rows)(const R(plans) * p, const double *depths, intptr_t n_rows, REAL *to) {
+    const intptr_t n = (n_rows + LANES - 1) / LANES, whole = n / 2 * 2;
+    for (intptr_t v = 0; v < whole; v += 2)
+        R(entropies_of_vectors)(p, depths, v * LANES, 2, to + v * LANES);
+    if (whole < n)
+        R(entropies_of_vectors)(p, depths, whole * LANES, 1, to + whole * LANES);
+}
+
 static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
+    REAL *const keep = n <= TS_BLOCK ? s->weights : NULL;
     ts_plan plan;
-    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
+    R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), keep, s);
     double entropy = NAN;
     if (plan.kind == TS_UNIFORM) {
         entropy = dd_log((dd){(double)plan.n_kept, 0.0}).hi;
     } else if (plan.kind == TS_ORDINARY) {
         const double above_max = vd_lane_0(R(log_sums_of_row)(&plan).above_max.hi);
+        const R(depths) depths = R(depths_of)((REAL)plan.max, plan.k);
         double sum = 0;
         for (intptr_t b = 0; b < plan.n_blocks; b++) {
             if (!R(counts)(&plan, b))
                 continue;
             const intptr_t length = block_length(&plan, b);
-            REAL *e = R(exp_again)(&plan, row, b, s);
+            const REAL *e = keep ? keep : R(exp_again)(&plan, row, b, s);
             const REAL *x = R(read)(row, b, length, s->block);
-            sum += down_by(R(sum_of_depths)(&plan, e, x, length, e), R(depth)(&plan, b));
+            const double of_block = plan.formula == TS_CAREFUL
+                                        ? R(careful_sum_of_depths)(&plan, e, x, length)
+                                        : R(sum_of_depths)(e, (const char *)x, length, PLAIN, &depths);
+            sum += down_by(of_block, R(depth)(&plan, b));
         }
         entropy = above_max + sum / plan.sum_hi;
     }

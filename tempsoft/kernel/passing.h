@@ -292,6 +292,17 @@ static intptr_t R(logsumexp_strip)(const ts_rows *rows, intptr_t i, R(scratch) *
     return t.width;
 }
 
+static intptr_t R(log_prob_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
+    R(strip) t;
+    int is_done = R(try_columns)(&t, STRIP, rows, i, R(SUMS), 0, NULL, s);
+    for (int at = 0; is_done && at * TILE < t.width; at++) {
+        R(plans) plans;
+        R(plans_of_tile)(&t.tiles[at], &plans, s);
+        is_done = R(put_log_probs_of_tile)(&t.tiles[at], &plans);
+    }
+    return is_done ? t.width : R(take_strip)(rows, i, R(log_prob_tile), s);
+}
+
 /* log_softmax of a strip, by its logits again. */
 static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
     R(strip) t;

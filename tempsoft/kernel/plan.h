@@ -120,7 +120,6 @@ typedef struct {
 } ts_rows;
 
 typedef enum {
-    /* the first three can take columns by strips */
     TS_SOFTMAX,     /* logits -> out, probabilities */
     TS_LOG_SOFTMAX, /* logits -> out */
     TS_LOGSUMEXP,   /* logits -> out, one number a row */
@@ -225,8 +224,9 @@ static inline intptr_t ts_row_doubles(const ts_rows *rows) {
 /* Whether rows are columns that lie side by side, of which a strip fits into cache. */
 static inline int ts_has_strip(ts_function which, const ts_rows *rows) {
     const intptr_t size = rows->logits.type == TS_F64 ? 8 : 4;
-    return which <= TS_LOGSUMEXP && !rows->top_k && rows->logits_step == size && rows->out_step == size &&
-           rows->n_rows >= TS_TILE_BYTES / size && rows->n_categories > 1 && rows->n_categories <= TS_STRIP_MOST;
+    const int takes_columns = which <= TS_ENTROPY ? rows->out_step == size : which == TS_LOG_PROB;
+    return takes_columns && !rows->top_k && rows->logits_step == size && rows->n_rows >= TS_TILE_BYTES / size &&
+           rows->n_categories > 1 && rows->n_categories <= TS_STRIP_MOST;
 }
 
 /* Tiles that a call has scratch memory for: of a strip, and of softmax of that before it. */

@@ -1,14 +1,10 @@
-/* Rows of one block, one after another: softmax, log_softmax and logsumexp of what a batch is mostly made of. For
- * REAL, by inclusion.
+/* Rows of one block, one after another: softmax of what a batch is mostly made of. For REAL, by inclusion.
  *
  * The same formula, order of additions and bits as a row by itself, in another order of work: a row is divided by its
- * sum while the exponentials of the next are made, because the one waits for memory and the other for arithmetic; and
- * the logarithms of many sums are taken together, as each is a long chain; those of adjacent rows as in
- * adjacent_logs.h. A row that is not for the fast formula, or whose c is not that of its first group, goes to the
- * function for any row.
+ * sum while the exponentials of the next are made, because the one waits for memory and the other for arithmetic. A row
+ * that is not for the fast formula, or whose c is not that of its first group, goes to the function for any row.
  */
 
-#define LOGS_TOGETHER 16
 #define FEWEST_PAST_CACHE 1024 /* bytes from row to row: of shorter ones too many lines are not whole */
 
 /* Whether the rows are contiguous, at most a block and without filters. */
@@ -170,130 +166,3 @@ static void R(softmax_rows)(const ts_rows *rows, R(scratch) * s) {
         R(softmax_rows_bf16)(first, rows, s);
 #endif
 }
-
-/* The sums of rows first ... end, and which of them are of the fast formula. */
-TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t end, ts_type type, R(plans) * plans,
-                                tempering *k, int *is_fast, R(scratch) * s) {
-    R(beginning) next;
-    next.looks = 0;
-    R(begin_at)(&next, temperature_of(rows, first), s);
-    R(begin)(&next, rows, first, type, s);
-    k[0] = s->k;
-    plans->k = k;
-    plans->k_step = rows->temperature_step != 0;
-    for (intptr_t i = 0; first + i < end; i++) {
-        const R(scale) scale = R(scale_of_beginning)(&next);
-        R(seen) seen = R(nothing_seen)();
-        dd sum = {1, 0};
-        is_fast[i] = next.is_fast;
-        plans->exponent[i] = next.c;
-        if (first + i + 1 < end) {
-            R(begin)(&next, rows, first + i + 1, type, s);
-            if (plans->k_step)
-                k[i + 1] = s->k;
-        }
-        if (is_fast[i]) {
-            const char *x = rows->logits.data + rows->logits_step * (first + i);
-            sum = R(exp_beside)(R(exp_fast_max), x, rows->n_categories, type, &scale, &seen, s->weights, NULL, 0, 0);
-            is_fast[i] = R(is_usual)(&seen) || R(is_largest_in_reach)(&seen, &scale);
-            if (!is_fast[i])
-                next.looks = ROWS_TO_LOOK_AT;
-        }
-        plans->max[i] = V(largest)(seen.x);
-        plans->sum_hi[i] = sum.hi;
-        plans->sum_lo[i] = sum.lo;
-    }
-    for (intptr_t i = end - first; i % LANES != 0; i++) { /* so that there are numbers in every lane */
-        k[i * plans->k_step] = k[0];
-        plans->max[i] = plans->max[0];
-        plans->exponent[i] = plans->exponent[0];
-        plans->sum_hi[i] = plans->sum_hi[0];
-        plans->sum_lo[i] = plans->sum_lo[0];
-    }
-}
-
-/* logsumexp, or log_softmax if `whole`. */
-TS_INLINE void R(logarithm_rows_of)(const ts_rows *rows, ts_type type, int whole, int past_cache, R(scratch) * s) {
-    const intptr_t n = rows->n_categories;
-    R(source) row = R(whole)(&rows->logits);
-    ts_vector out = rows->out;
-    ts_knobs knobs = no_filters(NAN);
-    R(plans) plans;
-    R(seam) line, *const seam = past_cache ? &line : NULL;
-    tempering k[LOGS_TOGETHER];
-    line.n = 0;
-    intptr_t next = R(first_together)(rows); /* that may be of adjacent ones */
-    for (intptr_t first = 0, end; first < rows->n_rows; first = end) {
-        if (first == next && rows->n_rows - first >= 16) {
-            end = first + (whole ? R(log_softmax_adjacent) : R(logsumexp_adjacent))(rows, first, s);
-            next = end > first ? end : first + LOGS_TOGETHER;
-            if (end > first)
-                continue;
-        }
-        end = rows->n_rows - first < LOGS_TOGETHER ? rows->n_rows : first + LOGS_TOGETHER;
-        end = first < next && next < end ? next : end;
-        int is_fast[LOGS_TOGETHER];
-        REAL result[LOGS_TOGETHER], low[LOGS_TOGETHER]; /* or the offset in two numbers */
-        R(plans_of_rows)(rows, first, end, type, &plans, k, is_fast, s);
-        if (whole)
-            R(log_offsets_of_rows)(&plans, end - first, result, low);
-        else
-            R(logsumexp_of_rows)(&plans, end - first, result);
-        for (intptr_t i = 0; first + i < end; i++) {
-            char *const x = rows->logits.data + rows->logits_step * (first + i);
-            out.data = rows->out.data + rows->out_step * (first + i);
-            is_fast[i] &= !whole || R(is_log_moderate)(k[i * plans.k_step].temperature);
-            if (is_fast[i] && whole) {
-                const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
-                const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
-                R(log_softmax_of)(x, n, type, &scale, out.data, seam);
-            } else if (is_fast[i]) {
-                *(REAL *)out.data = result[i];
-            } else {
-                row.numbers.data = x;
-                knobs.temperature = temperature_of(rows, first + i);
-                (whole ? R(log_softmax_row) : R(logsumexp_row))(&row, n, &knobs, &out, s);
-            }
-        }
-    }
-    R(write_seam)(&line);
-}
-
-TS_APART void R(log_softmax_rows_past_cache)(const ts_rows *rows, R(scratch) * s) {
-    R(logarithm_rows_of)(rows, PLAIN, 1, 1, s);
-}
-
-TS_APART void R(log_softmax_rows_in_cache)(const ts_rows *rows, R(scratch) * s) {
-    R(logarithm_rows_of)(rows, PLAIN, 1, 0, s);
-}
-
-TS_APART void R(logsumexp_rows_plain)(const ts_rows *rows, R(scratch) * s) {
-    R(logarithm_rows_of)(rows, PLAIN, 0, 0, s);
-}
-
-#if TS_REAL == 32
-TS_APART void R(logarithm_rows_f16)(const ts_rows *rows, int whole, R(scratch) * s) {
-    R(logarithm_rows_of)(rows, TS_F16, whole, 0, s);
-}
-
-TS_APART void R(logarithm_rows_bf16)(const ts_rows *rows, int whole, R(scratch) * s) {
-    R(logarithm_rows_of)(rows, TS_BF16, whole, 0, s);
-}
-#endif
-
-static void R(logarithm_rows)(const ts_rows *rows, int whole, R(scratch) * s) {
-    if (!R(is_plain)(&rows->logits)) {
-#if TS_REAL == 32
-        (rows->logits.type == TS_F16 ? R(logarithm_rows_f16) : R(logarithm_rows_bf16))(rows, whole, s);
-#endif
-    } else if (!whole) {
-        R(logsumexp_rows_plain)(rows, s);
-    } else if (R(go_by_lines)(rows)) {
-        R(log_softmax_rows_past_cache)(rows, s);
-    } else {
-        R(log_softmax_rows_in_cache)(rows, s);
-    }
-}
-
-static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(rows, 0, s); }
-static void R(log_softmax_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(rows, 1, s); }

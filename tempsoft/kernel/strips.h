@@ -18,6 +18,9 @@ static int R(set_tile)(R(tile) * t, const ts_rows *rows, intptr_t first, intptr_
     for (intptr_t c = 1; c < width && rows->temperature_step != 0; c++)
         if (temperature_of(rows, first + c) != temperature)
             return 0;
+    t->rows = rows;
+    t->first = first;
+    t->width = width;
     t->k = *R(tempering_for)(s, temperature);
     t->n = rows->n_categories;
     t->n_blocks = (t->n + TS_BLOCK - 1) / TS_BLOCK;
@@ -104,7 +107,7 @@ static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) 
         if (!R(set_tile)(&tile, rows, i + n_taken, end - n_taken, x, rows->out.stride ? x : one_each, 0, s) ||
             !of_tile(&tile, s))
             break;
-        for (intptr_t c = n_taken; !rows->out.stride && c < end; c++)
+        for (intptr_t c = n_taken; rows->out.data && !rows->out.stride && c < end; c++)
             *(REAL *)(rows->out.data + (i + c) * rows->out_step) = sums[c - n_taken];
         n_taken = end;
     }
@@ -112,4 +115,8 @@ static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) 
         R(move)(strip + k * TS_STRIP_BYTES, rows->out.data + i * rows->out_step + k * rows->out.stride,
                 n_taken * (intptr_t)sizeof(REAL), past_cache);
     return n_taken;
+}
+
+static intptr_t R(entropy_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
+    return rows->n_categories <= TS_BLOCK ? R(take_strip)(rows, i, R(entropy_tile), s) : 0;
 }
