@@ -296,9 +296,14 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, doub
             and np.PyArray_CHKFLAGS(array, np.NPY_ARRAY_CARRAY_RO) and np.PyArray_ISNOTSWAPPED(array))
 
 
-cdef object run_direct(
-        ts_function which, np.ndarray logits, double *t, double *u, intptr_t n_draws, np.ndarray out, int n_threads):
-    """The kernel on all rows at once, with so many draws from each by the numbers `u`."""
+cdef inline bint is_of_numbers(ts_function which) noexcept:
+    """Whether a result is a number of each row, of the dtype of the arithmetic."""
+    return which == TS_LOGSUMEXP or which == TS_ENTROPY or which == TS_LOG_PROB
+
+
+cdef object run_direct(ts_function which, np.ndarray logits, double *t, double *u, int64_t *index, intptr_t n_draws,
+                       np.ndarray out, int n_threads):
+    """The kernel on all rows at once: so many draws from each by the numbers `u`, or entries of each at `index`."""
     cdef ts_rows rows
     cdef int dtype = np.PyArray_TYPE(logits)
     cdef bint is_double = dtype == np.NPY_DOUBLE
@@ -316,7 +321,12 @@ cdef object run_direct(
         rows.u = ts_vector(<char *>u, 8, TS_F64)
         rows.index = ts_vector(np.PyArray_BYTES(out), 8, TS_F64)
         rows.u_step = rows.index_step = 8 * rows.n_draws
-    elif which == TS_LOGSUMEXP:
+    elif which == TS_LOG_PROB:
+        rows.index = ts_vector(<char *>index, 8, TS_F64)
+        rows.index_step = 8 * rows.n_draws
+        rows.log_prob = ts_vector(np.PyArray_BYTES(out), np.PyArray_ITEMSIZE(out), TS_F64 if is_double else TS_F32)
+        rows.log_prob_step = np.PyArray_ITEMSIZE(out) * rows.n_draws
+    elif is_of_numbers(which):
         rows.out = ts_vector(np.PyArray_BYTES(out), 0, TS_F64 if is_double else TS_F32)
         rows.out_step = np.PyArray_ITEMSIZE(out)
     else:
@@ -350,15 +360,15 @@ cdef object direct(
     if not is_direct(logits, temperature, largest, &t):
         return None
     cdef np.ndarray array = <np.ndarray>logits
-    cdef int n_axes = np.PyArray_NDIM(array) - (which == TS_LOGSUMEXP)
+    cdef int n_axes = np.PyArray_NDIM(array) - is_of_numbers(which)
     cdef int dtype = np.PyArray_TYPE(array)
-    if which == TS_LOGSUMEXP and dtype != np.NPY_DOUBLE:
+    if is_of_numbers(which) and dtype != np.NPY_DOUBLE:
         dtype = np.NPY_FLOAT  # of the arithmetic
     if out is None:
         out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), dtype, 0)
     elif not is_direct_output(array, out):
         return None
-    run_direct(which, array, &t, <double *>NULL, 0, <np.ndarray>out, n_threads)
+    run_direct(which, array, &t, NULL, NULL, 0, <np.ndarray>out, n_threads)
     return scalar_or(out)
 
 
@@ -428,9 +438,71 @@ def _logsumexp_or(function, Py_ssize_t largest):
     return logsumexp
 
 
+def _entropy_or(function, Py_ssize_t largest):
+    def entropy(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
+                workers=None):
+        result = direct_unless_filtered(TS_ENTROPY, logits, temperature, top_k, top_p, min_p, temperature_last,
+                                        axis, None, workers, largest)
+        return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
+                        axis=axis, workers=workers) if result is None else result
+    return entropy
+
+
+cdef object log_prob_direct(object logits, object index, object temperature, np.npy_intp largest):
+    """log_prob of what `is_direct`, at a Python integer, of one row, or a C-contiguous array of int64, of any; or None.
+    """
+    cdef double t
+    cdef int64_t one
+    cdef int64_t *indices = &one
+    cdef np.npy_intp i, n_rows, n_indices = 1
+    cdef np.npy_intp *shape = NULL
+    cdef int n_axes = 0
+    if not is_direct(logits, temperature, largest, &t):
+        return None
+    cdef np.ndarray array = <np.ndarray>logits
+    cdef int batch_axes = np.PyArray_NDIM(array) - 1
+    cdef np.npy_intp n_categories = np.PyArray_DIM(array, batch_axes)
+    n_rows = np.PyArray_SIZE(array) // n_categories
+    if np.PyArray_CheckExact(index):
+        n_axes, shape = np.PyArray_NDIM(<np.ndarray>index), np.PyArray_DIMS(<np.ndarray>index)
+        n_indices, indices = np.PyArray_SIZE(<np.ndarray>index), <int64_t *>np.PyArray_DATA(<np.ndarray>index)
+        if (np.PyArray_TYPE(<np.ndarray>index) != np.NPY_INT64 or n_indices == 0
+                or not np.PyArray_CHKFLAGS(<np.ndarray>index, np.NPY_ARRAY_CARRAY_RO)
+                or not np.PyArray_ISNOTSWAPPED(<np.ndarray>index)
+                or (n_axes != batch_axes and n_axes != batch_axes + 1)):
+            return None
+        for i in range(batch_axes):
+            if shape[i] != np.PyArray_DIM(array, <int>i):
+                return None
+    elif type(index) is int and batch_axes == 0 and 0 <= index < n_categories:
+        one = index
+    else:
+        return None
+    for i in range(n_indices):
+        if not 0 <= indices[i] < n_categories:
+            return None
+    cdef int dtype = np.NPY_DOUBLE if np.PyArray_TYPE(array) == np.NPY_DOUBLE else np.NPY_FLOAT
+    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, shape, dtype, 0)
+    run_direct(TS_LOG_PROB, array, &t, NULL, indices, n_indices // n_rows, out, 1)
+    return scalar_or(out)
+
+
+def _log_prob_or(function, Py_ssize_t largest):
+    def log_prob(logits, index, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False,
+                 axis=-1, workers=None):
+        result = None
+        if top_k is None and top_p is None and min_p is None and temperature_last is False:
+            if is_one_slice(logits, axis, workers):
+                result = log_prob_direct(logits, index, temperature, largest)
+        return function(logits, index, temperature, top_k=top_k, top_p=top_p, min_p=min_p,
+                        temperature_last=temperature_last, axis=axis, workers=workers) if result is None else result
+    return log_prob
+
+
 def direct_first(largest):
-    """Have softmax, log_softmax or logsumexp try the direct path before itself, for up to `largest` logits."""
-    tries = {"softmax": _softmax_or, "log_softmax": _log_softmax_or, "logsumexp": _logsumexp_or}
+    """Have one of the functions below try the direct path before itself, for up to `largest` logits."""
+    tries = {"softmax": _softmax_or, "log_softmax": _log_softmax_or, "logsumexp": _logsumexp_or,
+             "entropy": _entropy_or, "log_prob": _log_prob_or}
     return lambda function: functools.update_wrapper(tries[function.__name__](function, largest), function)
 
 
@@ -457,7 +529,7 @@ def sample_direct(logits, temperature, uint64_t seed):
         numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
         u = <double *>np.PyArray_DATA(numbers)
     ts_active.uniforms(seed, 0, n_rows, 0, 1, u)
-    run_direct(TS_DRAW, array, &t, u, 1, out, 1)
+    run_direct(TS_DRAW, array, &t, u, NULL, 1, out, 1)
     for i in range(n_rows):
         if indices[i] < 0:
             return None

@@ -436,9 +436,8 @@ def token_index(index: Any, batch_shape: tuple[int, ...], n_categories: int) -> 
     if has_axis and (array.ndim == 0 or array.shape[:-1] != batch_shape):
         raise ValueError(f"index has shape {array.shape}, it must have the batch shape, {batch_shape}, or that + (m,)")
     array = array if has_axis else array[..., None]
-    bad = (array < 0) | (array >= n_categories)
-    if bad.any():
-        first = int(bad.argmax())
+    if array.size > 0 and not (array.min() >= 0 and array.max() < n_categories):
+        first = int(((array < 0) | (array >= n_categories)).argmax())
         raise ValueError(
             f"index must be in [0, n) with n = {n_categories} categories, "
             f"got {array.flat[first]} at row {first // array.shape[-1]}"

@@ -196,6 +196,7 @@ def logsumexp(
     return np.expand_dims(values, axis) if keepdims else values[()]
 
 
+@_kernels.direct_first(SMALLEST_SHARED)
 def log_prob(
     logits: Any,
     index: Any,
@@ -303,6 +304,7 @@ def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1
     return values, indices
 
 
+@_kernels.direct_first(SMALLEST_SHARED)
 def entropy(
     logits: Any,
     temperature: Any = 1.0,

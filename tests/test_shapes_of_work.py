@@ -112,8 +112,8 @@ def test_adjacent_rows_that_drift(compiled, n, steps, dtype):
     x = x.astype(dtype)
     for function in FUNCTIONS:
         call = function_of(compiled, function)
-        for temperature in (np.float64(1.0), np.float64(0.1)):
-            right = one_by_one(call, x, temperature=temperature).tobytes()
+        for plain in (1.0, 0.1):
+            right, temperature = one_by_one(call, x, temperature=plain).tobytes(), np.float64(plain)
             assert call(x, temperature).tobytes() == right
             with past_the_cache():
                 assert call(x, temperature).tobytes() == right
@@ -432,7 +432,8 @@ def test_plain_calls(compiled, dtype):
     x = rows(120, 50, dtype)
     for logits in (x, x[0], x[3], x[:, :1], x[:4].reshape(2, 2, 50)):
         for temperature in (1.0, 0.3, 0.0, np.inf):
-            for function in (compiled.softmax, compiled.log_softmax, compiled.logsumexp):
+            for name in FUNCTIONS:
+                function = function_of(compiled, name)
                 plain, other = function(logits, temperature), function(logits, np.array(temperature))
                 assert type(plain) is type(other)
                 assert (plain.dtype, plain.tobytes()) == (other.dtype, other.tobytes())
@@ -441,6 +442,11 @@ def test_plain_calls(compiled, dtype):
                 compiled.softmax(logits, temperature, out=out).tobytes()
                 == compiled.softmax(logits, np.array(temperature)).tobytes()
             )
+        index = np.random.default_rng(5).integers(logits.shape[-1], size=logits.shape[:-1])
+        of_each = np.stack([index, index], axis=-1)
+        for chosen in (index, of_each, index.astype(np.int32), index.astype(">i8"), of_each[..., ::2], index.tolist()):
+            right = compiled.log_prob(logits, chosen, np.array(0.7))
+            assert compiled.log_prob(logits, chosen, 0.7).tobytes() == right.tobytes()
     drawable = x[42:60]
     assert (compiled.sample(drawable, 0.7, rng=3) == compiled.sample(drawable, np.array(0.7), rng=3)).all()
 
