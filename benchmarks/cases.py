@@ -193,6 +193,8 @@ CASES: tuple[Case, ...] = (
     replace(_ONE_DECISION, name="long_row", shape=(1_000_000,), functions=(*MAPS, LOGSUMEXP), main=()),
     # a batch from an image classifier, a larger one, and a whole evaluation set of it
     _CLASSIFIER,
+    # its five best labels
+    replace(_CLASSIFIER, name="top_five", functions=(TOP_LOG_PROBS,), main=(), n_best=5),
     replace(_CLASSIFIER, name="classifier_new", functions=(SOFTMAX,), main=(), ready_output=False),
     Case(name="inference_service", shape=(4000, 1000), functions=(SOFTMAX,), shared=True),
     _EVALUATION,
@@ -205,7 +207,13 @@ CASES: tuple[Case, ...] = (
     Case(name="digits", shape=(1_000_000, 10), functions=_OF_LABELS, main=(SOFTMAX, SAMPLE)),
     Case(name="hundred_labels", shape=(300_000, 100), functions=_OF_LABELS[:-1], main=(SOFTMAX,)),
     # class scores of the pixels of an image, classes first
-    Case(name="pixel_classes", shape=(1000, 32768), functions=(SOFTMAX, LOGSUMEXP), main=(SOFTMAX,), axis=0),
+    Case(
+        name="pixel_classes",
+        shape=(1000, 32768),
+        functions=(SOFTMAX, LOGSUMEXP, ENTROPY, LOG_PROB),
+        main=(SOFTMAX,),
+        axis=0,
+    ),
     # the same at an annealed temperature
     Case(name="annealed_pixels", shape=(1000, 32768), functions=(SOFTMAX,), axis=0, temperature=0.1),
     # the classifier as it comes in other dtypes

@@ -66,11 +66,11 @@ class Torch(Implementation):
             return indices.gather(-1, torch.multinomial(torch.softmax(values, -1), n_draws, replacement=True))
 
         def log_prob() -> Any:
-            return torch.log_softmax(tempered(), -1).gather(-1, chosen).squeeze(-1)
+            return torch.log_softmax(tempered(), case.axis).gather(case.axis, chosen).squeeze(case.axis)
 
         def entropy() -> Any:
-            log_p = torch.log_softmax(tempered(), -1)
-            return -(log_p.exp() * log_p).sum(-1)
+            log_p = torch.log_softmax(tempered(), case.axis)
+            return -(log_p.exp() * log_p).sum(case.axis)
 
         if function in (*MAPS, LOGSUMEXP):
             arguments = {"out": _tensor(case.output())} if function in MAPS and case.ready_output else {}
@@ -79,7 +79,7 @@ class Torch(Implementation):
                 return Task(partial(call, logits, case.axis, **arguments), _array)
             return Task(lambda: call(logits / temperature, case.axis, **arguments), _array)
         if function == LOG_PROB:
-            chosen = torch.from_numpy(case.chosen())[..., None]
+            chosen = torch.from_numpy(np.expand_dims(case.chosen(), case.axis))
             return Task(log_prob, _array)
         if function == TOP_LOG_PROBS:
             return Task(partial(torch.topk, logits, case.n_best, -1), partial(_best, logits))

@@ -154,6 +154,31 @@ def test_log_prob_is_of_log_softmax(compiled, n, dtype):
         assert compiled.log_prob(x, index, temperature).tobytes() == chosen.tobytes()
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
+@pytest.mark.parametrize("n", [2, 7, 8, 10, 16, 17, 63, 64, 65, 100, 128, 129, 200, 1000, 1024])
+def test_the_best_together(compiled, n, dtype):
+    """Few are taken out one by one, more are searched for; equal ones come in their order, and a row may have less."""
+    x = rows(150, n, dtype)
+    x[100:120] = np.random.default_rng(n).integers(-2, 3, (20, n)).astype(dtype)
+    x[120, 1:] = -np.inf
+    x[121, : n // 2] = -0.0
+    x[121, n // 2 :] = 0.0
+    wide = np.repeat(x, 2, axis=1)[:, ::2]
+    for k in sorted({1, 2, min(n, 5), min(n, 64), min(n, 65), n}):
+        for temperature in (1.0, np.linspace(0.1, 3.0, 150)):
+            log_probs, indices = compiled.top_log_probs(x, k, temperature)
+            each = [
+                compiled.top_log_probs(row, k, t) for row, t in zip(x, np.broadcast_to(temperature, 150), strict=True)
+            ]
+            assert log_probs.tobytes() == np.stack([row[0] for row in each]).tobytes()
+            assert indices.tobytes() == np.stack([row[1] for row in each]).tobytes()
+            again = compiled.top_log_probs(wide, k, temperature)
+            assert again[0].tobytes() == log_probs.tobytes()
+            assert again[1].tobytes() == indices.tobytes()
+        order = np.argsort(-x[100:121].astype(np.float64), axis=-1, kind="stable")[:, :k]
+        assert (np.where(indices[100:121] < 0, order, indices[100:121]) == order).all()
+
+
 @pytest.mark.parametrize("n", [16, 100])
 def test_short_rows_at_extreme_temperatures(compiled, n):
     """Not every fast formula holds for these: that of the logarithm for fewer than that of exponentials."""

@@ -123,6 +123,31 @@ TS_INLINE intptr_t R(log_prob_adjacent_tile_of)(const ts_rows *rows, intptr_t fi
 
 OF_EACH_TYPE(log_prob_adjacent_tile)
 
+TS_INLINE intptr_t R(best_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    int is_low;
+    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
+    const REAL *const x = R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, &is_low, s);
+    if (!remember(x != NULL, &s->tries))
+        return 0;
+    REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
+    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
+    const R(split) inverse = R(split_of)(plans.k->inverse);
+    for (intptr_t i = 0; i < f.n_rows; i++) {
+        const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(minus_hi[i]), V(set1)(minus_lo[i]));
+        R(put_best)(rows, first + i, x + i * f.n, &scale, s);
+    }
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(best_adjacent_tile)
+
+static intptr_t R(best_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (!R(is_log_moderate)(temperature_of(rows, 0)) || !R(are_adjacent)(rows, s))
+        return 0;
+    return R(best_adjacent_tile)(rows, first, s);
+}
+
 static intptr_t R(log_prob_adjacent)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (!R(is_log_moderate)(temperature_of(rows, 0)) || !R(are_adjacent)(rows, s))
         return 0;

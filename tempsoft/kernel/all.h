@@ -20,6 +20,7 @@
 #include "entropy.h"
 #include "draw.h"
 #include "chosen.h"
+#include "best.h"
 #include "draw_row.h"
 #include "lanes.h"
 #include "columns.h"

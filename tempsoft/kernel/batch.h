@@ -134,6 +134,8 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
         ways.of_short = R(draw_short_rows);
     if (which == TS_LOG_PROB)
         ways = (R(ways)){.of_columns = R(log_prob_tile), .of_rows = R(log_prob_rows), .of_strip = R(log_prob_strip)};
+    if (which == TS_BEST && rows->n_draws <= MOST_BEST)
+        ways.of_rows = R(best_rows);
     const shape_of_work shape = R(shape_of)(rows, &ways);
     knobs.options = rows->are_weights ? TS_WEIGHTS : 0;
     intptr_t next_tile = 0;

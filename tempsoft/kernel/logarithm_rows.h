@@ -60,7 +60,8 @@ static intptr_t R(logarithms_of_adjacent)(ts_function which, const ts_rows *rows
     return (which == TS_LOG_SOFTMAX ? R(log_softmax_adjacent)
             : which == TS_LOGSUMEXP ? R(logsumexp_adjacent)
             : which == TS_ENTROPY   ? R(entropy_adjacent)
-                                    : R(log_prob_adjacent))(rows, first, s);
+            : which == TS_LOG_PROB  ? R(log_prob_adjacent)
+                                    : R(best_adjacent))(rows, first, s);
 }
 
 /* Row i by itself. */
@@ -69,10 +70,11 @@ static void R(logarithm_row)(ts_function which, const ts_rows *rows, intptr_t i,
     ts_vector out = rows->out, index = rows->index, log_prob = rows->log_prob;
     const ts_knobs knobs = no_filters(temperature_of(rows, i));
     row.numbers.data = rows->logits.data + rows->logits_step * i;
-    if (which == TS_LOG_PROB) {
+    if (which == TS_LOG_PROB || which == TS_BEST) {
         index.data = rows->index.data + rows->index_step * i;
         log_prob.data = rows->log_prob.data + rows->log_prob_step * i;
-        R(log_prob_row)(&row, rows->n_categories, &knobs, &index, &log_prob, rows->n_draws, s);
+        (which == TS_LOG_PROB ? R(log_prob_row) : R(best_row))(&row, rows->n_categories, &knobs, &index, &log_prob,
+                                                               rows->n_draws, s);
         return;
     }
     out.data = rows->out.data + rows->out_step * i;
@@ -81,10 +83,10 @@ static void R(logarithm_row)(ts_function which, const ts_rows *rows, intptr_t i,
                              : R(entropy_row))(&row, rows->n_categories, &knobs, &out, s);
 }
 
-/* log_softmax, logsumexp, entropy or log_prob. */
+/* log_softmax, logsumexp, entropy, log_prob or the best. */
 TS_INLINE void R(logarithm_rows_of)(ts_function which, const ts_rows *rows, ts_type type, int past_cache,
                                     R(scratch) * s) {
-    const int have_offsets = which == TS_LOG_SOFTMAX || which == TS_LOG_PROB;
+    const int have_offsets = which == TS_LOG_SOFTMAX || which == TS_LOG_PROB || which == TS_BEST;
     R(plans) plans;
     R(seam) line, *const seam = past_cache ? &line : NULL;
     tempering k[LOGS_TOGETHER];
@@ -113,10 +115,14 @@ TS_INLINE void R(logarithm_rows_of)(ts_function which, const ts_rows *rows, ts_t
             is_fast[i] &= !have_offsets || R(is_log_moderate)(k[i * plans.k_step].temperature);
             if (!is_fast[i]) {
                 R(logarithm_row)(which, rows, first + i, s);
-            } else if (which == TS_LOG_SOFTMAX) {
+            } else if (which == TS_LOG_SOFTMAX || which == TS_BEST) {
                 const char *const x = rows->logits.data + rows->logits_step * (first + i);
                 const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
                 const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
+                if (which == TS_BEST) {
+                    R(put_best)(rows, first + i, NULL, &scale, s);
+                    continue;
+                }
                 R(log_softmax_of)(x, rows->n_categories, type, &scale, rows->out.data + rows->out_step * (first + i),
                                   seam);
             } else if (which != TS_LOG_PROB) {
@@ -170,3 +176,4 @@ static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm
 static void R(log_softmax_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_LOG_SOFTMAX, rows, s); }
 static void R(entropy_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_ENTROPY, rows, s); }
 static void R(log_prob_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_LOG_PROB, rows, s); }
+static void R(best_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_BEST, rows, s); }

@@ -230,6 +230,10 @@ static inline vd vd_fold(const vd *v) {
 
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
+static inline int vf_first_without(v_mask a) { return __builtin_ctz(~(unsigned)_mm256_movemask_ps(a)); }
+static inline int vd_first_without(v_mask a) {
+    return __builtin_ctz(~(unsigned)_mm256_movemask_pd(_mm256_castps_pd(a)));
+}
 /* The lanes of which a bit is set, a byte each, for all eight bits: 2 KB, but one permutation and one store. */
 #define PLACE(bits, lane)                                                                                              \
     ((uint64_t)((bits) >> (lane) & 1) * (lane) << 8 * __builtin_popcount((bits) & ((1 << (lane)) - 1)))

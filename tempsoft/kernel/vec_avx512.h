@@ -233,6 +233,8 @@ static inline vd vd_fold(const vd *v) {
 
 static inline int vf_count(v_mask a) { return __builtin_popcount(a); }
 static inline int vd_count(v_mask a) { return __builtin_popcount(a); }
+static inline int vf_first_without(v_mask a) { return __builtin_ctz(~(unsigned)a); }
+static inline int vd_first_without(v_mask a) { return __builtin_ctz(~(unsigned)a); }
 static inline vf vf_where(v_mask a, vf x) { return _mm512_maskz_mov_ps(a, x); }
 static inline vd vd_where(v_mask a, vd x) { return _mm512_maskz_mov_pd((__mmask8)a, x); }
 static inline vf vf_add_where(vf x, v_mask a, vf y) { return _mm512_mask_add_ps(x, a, x, y); }

@@ -189,6 +189,9 @@ static inline vf vf_add_where(vf x, v_mask a, vf y) { return a ? x + y : x; }
 static inline vd vd_add_where(vd x, v_mask a, vd y) { return a ? x + y : x; }
 static inline int vf_count(v_mask a) { return a; }
 static inline int vd_count(v_mask a) { return a; }
+/* The first lane that is not in a, or the number of lanes. */
+static inline int vf_first_without(v_mask a) { return a; }
+static inline int vd_first_without(v_mask a) { return a; }
 /* The lanes of x that are in a, one after another from p; what follows them, up to a vector, may be written too. */
 static inline void vf_collect(float *p, vf x, v_mask a) {
     if (a)
