@@ -298,7 +298,7 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, doub
 
 cdef inline bint is_of_numbers(ts_function which) noexcept:
     """Whether a result is a number of each row, of the dtype of the arithmetic."""
-    return which == TS_LOGSUMEXP or which == TS_ENTROPY or which == TS_LOG_PROB
+    return which == TS_LOGSUMEXP or which == TS_ENTROPY
 
 
 cdef object run_direct(ts_function which, np.ndarray logits, double *t, double *u, int64_t *index, intptr_t n_draws,
@@ -400,7 +400,7 @@ cdef bint is_one_slice(object logits, object axis, object workers):
 
 cdef inline direct_unless_filtered(ts_function which, logits, temperature, top_k, top_p, min_p, temperature_last,
                                    axis, out, workers, Py_ssize_t largest):
-    """Probabilities or their logarithms by the direct path, or None."""
+    """What takes filters, by the direct path without them, or None."""
     if top_k is None and top_p is None and min_p is None and temperature_last is False:
         if is_one_slice(logits, axis, workers):
             return direct(which, logits, temperature, out, largest, 1)
@@ -466,7 +466,7 @@ cdef object log_prob_direct(object logits, object index, object temperature, np.
     if np.PyArray_CheckExact(index):
         n_axes, shape = np.PyArray_NDIM(<np.ndarray>index), np.PyArray_DIMS(<np.ndarray>index)
         n_indices, indices = np.PyArray_SIZE(<np.ndarray>index), <int64_t *>np.PyArray_DATA(<np.ndarray>index)
-        if (np.PyArray_TYPE(<np.ndarray>index) != np.NPY_INT64 or n_indices == 0
+        if (np.PyArray_TYPE(<np.ndarray>index) != np.NPY_INT64 or not 0 < n_indices <= largest
                 or not np.PyArray_CHKFLAGS(<np.ndarray>index, np.NPY_ARRAY_CARRAY_RO)
                 or not np.PyArray_ISNOTSWAPPED(<np.ndarray>index)
                 or (n_axes != batch_axes and n_axes != batch_axes + 1)):

@@ -271,7 +271,12 @@ def integer_array(value: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     if array.dtype.kind == "u":
         array = np.minimum(array, np.uint64(2**63 - 1))
-    return array.astype(np.int64, copy=False)
+    return _int64(array)
+
+
+def _int64(array: np.ndarray) -> np.ndarray:
+    """As int64 by that very name: "q", long long, is equal to it, and no other to the kernels."""
+    return array.astype(np.int64, copy=False).view(np.int64)
 
 
 def refuse(bad: np.ndarray, values: np.ndarray, batch_shape: tuple[int, ...], rule: str) -> None:
@@ -442,7 +447,7 @@ def token_index(index: Any, batch_shape: tuple[int, ...], n_categories: int) -> 
             f"index must be in [0, n) with n = {n_categories} categories, "
             f"got {array.flat[first]} at row {first // array.shape[-1]}"
         )
-    return array.astype(np.int64, copy=False), has_axis
+    return _int64(array), has_axis
 
 
 def number_of_best(k: Any, n_categories: int) -> int:

@@ -7,6 +7,7 @@ import math
 import brute_force
 import exact
 import filter_rows
+import implementations
 import limits
 import numpy as np
 import pytest
@@ -237,3 +238,38 @@ def test_the_mass_is_what_the_filters_lost(implementation, dtype):
         kept, mass = implementation.support(x, **filters)
         assert kept == number
         assert abs(mass - exactly[:number].sum()) < ENTROPY_TOLERANCE[working(dtype).name]
+
+
+def test_integers_by_another_name(implementation):
+    """Long long is int64 by another name."""
+    index = np.array([0, 1, 2], "q")
+    x = np.random.default_rng(0).normal(size=(3, 5))
+    assert implementation.log_prob(x, index).tobytes() == implementation.log_prob(x, index.astype(np.int64)).tobytes()
+    assert implementation.softmax(x, top_k=index).tobytes() == implementation.softmax(x, top_k=[0, 1, 2]).tobytes()
+
+
+@pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
+@pytest.mark.parametrize("temperature", ["1.0", "np.array(1.0)"])
+def test_an_index_that_changes_meanwhile(temperature):
+    """Values are undefined where another thread changes the input during a call, but nothing crashes."""
+    done = implementations.in_a_new_process(
+        f"""
+import sys, threading, time
+import numpy as np, tempsoft
+x, index, end = np.zeros((600, 100), np.float32), np.zeros(600, np.int64), time.monotonic() + 1.5
+def change():
+    while time.monotonic() < end:
+        index[:] = 1 << 40
+        index[:] = 0
+thread = threading.Thread(target=change)
+sys.setswitchinterval(1e-6)
+thread.start()
+while time.monotonic() < end:
+    try:
+        tempsoft.log_prob(x, index, {temperature})
+    except ValueError:
+        pass
+thread.join()
+"""
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -28,9 +28,9 @@ TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REA
         V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN, 1));
 }
 
-/* The plans of a tile from row `first` on, whose logits are then at `x`: in a copy behind the exponentials if they are of
- * another type, or there is nothing to read behind the last row. NULL if they are declined. `before` and
- * `is_low`, as in adjacent_exp_sums. */
+/* The plans of a tile from row `first` on, and where its logits are as REALs: in a copy behind the exponentials if they
+ * are of another type, or there is nothing to read behind the last row. NULL if they are declined. `before` and
+ * `is_low` are as in adjacent_exp_sums. */
 TS_INLINE const REAL *R(adjacent_plans)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
                                         const char *to, int past_cache, R(ready) * before, int comes_near,
                                         R(plans) * plans, int *is_low, R(scratch) * s) {

@@ -73,6 +73,14 @@ static void R(put_log_prob)(const ts_plan *plan, const R(source) * row, const R(
         *to = R(log_prob_at)(plan, row, p, at, buffer);
 }
 
+#if TS_REAL == 64 /* used by both */
+/* Entry m that is named at `index`. It was checked, but another thread may have changed it since. */
+static inline intptr_t named(const char *index, intptr_t stride, intptr_t m, intptr_t n_categories) {
+    const int64_t at = *(const volatile int64_t *)(index + stride * m);
+    return at >= 0 && at < n_categories ? (intptr_t)at : 0;
+}
+#endif
+
 /* Of the entries that `index` names. */
 static void R(log_prob_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *index,
                             const ts_vector *log_prob, intptr_t n_chosen, R(scratch) * s) {
@@ -80,15 +88,15 @@ static void R(log_prob_row)(const R(source) * row, intptr_t n, const ts_knobs *k
     R(plan_row)(&plan, row, n, knobs->temperature, R(MAXIMA), NULL, s);
     const R(log_probs) p = R(log_probs_of)(&plan);
     for (intptr_t i = 0; i < n_chosen; i++) {
-        const intptr_t at = (intptr_t)*(const int64_t *)(index->data + i * index->stride);
+        const intptr_t at = named(index->data, index->stride, i, n);
         R(put_log_prob)(&plan, row, &p, at, (REAL *)(log_prob->data + i * log_prob->stride), s->block);
     }
 }
 
 /* The logit of entry m that `index` names in row i; `x` has the row's logits as REALs, or is NULL. */
 TS_INLINE REAL R(chosen_logit)(const ts_rows *rows, intptr_t i, intptr_t m, const REAL *x) {
-    const char *const index = rows->index.data + rows->index_step * i + rows->index.stride * m;
-    const intptr_t at = (intptr_t)*(const int64_t *)index;
+    const char *const index = rows->index.data + rows->index_step * i;
+    const intptr_t at = named(index, rows->index.stride, m, rows->n_categories);
     const ts_vector row = {rows->logits.data + rows->logits_step * i, rows->logits.stride, rows->logits.type};
     REAL buffer[LANES];
     if (x)
@@ -96,22 +104,18 @@ TS_INLINE REAL R(chosen_logit)(const ts_rows *rows, intptr_t i, intptr_t m, cons
     return row.type == PLAIN ? *(const REAL *)(row.data + at * row.stride) : *R(load)(&row, at, 1, buffer);
 }
 
-/* What makes log-probabilities of LANES rows from row v of these on, a lane each; n of them. */
-TS_INLINE R(log_scale)
-    R(log_scale_of_rows)(const R(plans) * plans, intptr_t v, intptr_t n, const REAL *minus_hi, const REAL *minus_lo) {
-    R(log_scale)
-    scale = R(fast_log_scale)(R(split_of)(plans->k->inverse), V(load)(minus_hi + v), V(load)(minus_lo + v));
-    if (plans->k_step) {
-        REAL hi[LANES] = {0}, lo[LANES] = {0};
-        for (intptr_t j = 0; j < n; j++) {
-            const R(split) inverse = R(split_of)(plans->k[v + j].inverse);
-            hi[j] = inverse.hi;
-            lo[j] = inverse.lo;
-        }
-        scale.inverse_hi = V(load)(hi);
-        scale.inverse_lo = V(load)(lo);
-    }
-    return scale;
+/* The log-probabilities of LANES entries: entry m of n rows from row i on, or n entries from m on of row i. */
+TS_INLINE void R(put_log_probs_of)(const ts_rows *rows, intptr_t i, intptr_t row_step, intptr_t m, intptr_t m_step,
+                                   intptr_t n, const REAL *x, const R(log_scale) * scale, const int *is_fast) {
+    REAL chosen[LANES] = {0};
+    for (intptr_t j = 0; j < n; j++)
+        chosen[j] =
+            R(chosen_logit)(rows, i + j * row_step, m + j * m_step, x ? x + j * row_step * rows->n_categories : NULL);
+    V(store)(chosen, R(log_probability)(V(load)(chosen), scale));
+    for (intptr_t j = 0; j < n; j++)
+        if (!is_fast || is_fast[j * row_step])
+            *(REAL *)(rows->log_prob.data + rows->log_prob_step * (i + j * row_step) +
+                      rows->log_prob.stride * (m + j * m_step)) = chosen[j];
 }
 
 /* log_prob of rows from `first` on that have these plans, of the fast formula, and offsets; of those that `is_fast`
@@ -119,19 +123,22 @@ TS_INLINE R(log_scale)
 TS_INLINE void R(put_log_probs_of_rows)(const ts_rows *rows, intptr_t first, intptr_t n_rows, const REAL *x,
                                         const R(plans) * plans, const REAL *minus_hi, const REAL *minus_lo,
                                         const int *is_fast) {
-    for (intptr_t v = 0; v < n_rows; v += LANES) {
-        const intptr_t n = n_rows - v < LANES ? n_rows - v : LANES;
-        const R(log_scale) scale = R(log_scale_of_rows)(plans, v, n, minus_hi, minus_lo);
-        for (intptr_t m = 0; m < rows->n_draws; m++) {
-            REAL chosen[LANES] = {0};
-            for (intptr_t j = 0; j < n; j++)
-                chosen[j] = R(chosen_logit)(rows, first + v + j, m, x ? x + (v + j) * rows->n_categories : NULL);
-            V(store)(chosen, R(log_probability)(V(load)(chosen), &scale));
-            char *to = rows->log_prob.data + rows->log_prob_step * (first + v) + rows->log_prob.stride * m;
-            for (intptr_t j = 0; j < n; j++, to += rows->log_prob_step)
-                if (!is_fast || is_fast[v + j])
-                    *(REAL *)to = chosen[j];
+    const intptr_t m_most = rows->n_draws;
+    if (m_most == 1 && !plans->k_step) {
+        const R(split) inverse = R(split_of)(plans->k->inverse);
+        for (intptr_t v = 0; v < n_rows; v += LANES) {
+            const R(log_scale) scale = R(fast_log_scale)(inverse, V(load)(minus_hi + v), V(load)(minus_lo + v));
+            R(put_log_probs_of)(rows, first + v, 1, 0, 0, n_rows - v < LANES ? n_rows - v : LANES,
+                                x ? x + v * rows->n_categories : NULL, &scale, is_fast ? is_fast + v : NULL);
         }
+        return;
+    }
+    for (intptr_t i = 0; i < n_rows; i++) {
+        const R(split) inverse = R(split_of)(plans->k[i * plans->k_step].inverse);
+        const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(minus_hi[i]), V(set1)(minus_lo[i]));
+        for (intptr_t m = 0; m < m_most; m += LANES)
+            R(put_log_probs_of)(rows, first + i, 0, m, 1, m_most - m < LANES ? m_most - m : LANES,
+                                x ? x + i * rows->n_categories : NULL, &scale, is_fast ? is_fast + i : NULL);
     }
 }
 

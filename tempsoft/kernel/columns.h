@@ -17,6 +17,7 @@ typedef struct {
     intptr_t n, n_blocks;
     tempering k;
     double *max, *exponent, *sum_hi, *sum_lo;   /* [block][column] */
+    double *depths;                             /* [block][column], of entropy: in the place of the next */
     REAL *factor_hi, *factor_lo, *factor_least; /* [block][column], of probabilities */
     int is_low;                                 /* whether they are for quotients that may be subnormal */
 } R(tile);
@@ -78,13 +79,11 @@ static int R(tile_max)(R(tile) * t) {
     return n_fast == TILE;
 }
 
-/* Add the weighted depths of n categories at x, whose exponentials are in s->turned and used up. */
-TS_INLINE void R(add_depths)(const R(tile) * t, const REAL *x, intptr_t x_step, intptr_t n, R(sum) sums[TILE / 16][16],
-                             R(scratch) * s) {
-    REAL max[TILE];
+/* Add the weighted depths of n categories at x, below these largest ones; their exponentials are in s->turned and used
+ * up. */
+TS_INLINE void R(add_depths)(const R(tile) * t, const REAL *max, const REAL *x, intptr_t x_step, intptr_t n,
+                             R(sum) sums[TILE / 16][16], R(scratch) * s) {
     R(depths) of = R(depths_of)(0, &t->k);
-    for (int c = 0; c < TILE; c++)
-        max[c] = (REAL)t->max[c];
     for (int v = 0; v < TILE; v += LANES) {
         of.max = V(load)(max + v);
         for (intptr_t i = 0; i < n; i++) {
@@ -96,9 +95,9 @@ TS_INLINE void R(add_depths)(const R(tile) * t, const REAL *x, intptr_t x_step, 
         R(sum_lanes)(sums[c], s->turned + c * 16, TILE, n);
 }
 
-/* Sums of block b, a column each; the exponentials are left in `out` if `keep`. Else those of depths, too, unless that
- * is NULL, of the only block. */
-static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, double *depths, R(scratch) * s) {
+/* Sums of block b, a column each; the exponentials are left in `out` if `keep`. Else those of depths, too, below the
+ * largest logits of the columns, unless that is NULL. */
+static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, const REAL *largest, R(scratch) * s) {
     REAL round_less_c[TILE], lowest[TILE];
     for (int c = 0; c < TILE; c++) {
         const double exponent = t->exponent[b * TILE + c];
@@ -126,13 +125,13 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, double *depths, R(scr
                 R(sum_lanes)(sums[c], e + c * 16, e_step, TS_GROUP);
             else
                 R(sum_lanes)(sums[c], e + c * 16, e_step, n);
-        if (depths)
-            R(add_depths)(t, R(logits_at)(t, i), x_step, n, of_depths, s);
+        if (largest)
+            R(add_depths)(t, largest, R(logits_at)(t, i), x_step, n, of_depths, s);
     }
     for (int c = 0; c < TILE / 16; c++) {
-        if (depths) {
+        if (largest) {
             const R(sum) total = R(sum_across)(of_depths[c]);
-            R(put_sums)(&total, depths + c * 16, NULL);
+            R(put_sums)(&total, t->depths + b * TILE + c * 16, NULL);
         }
         const R(sum) total = R(sum_across)(sums[c]);
         R(put_sums)(&total, t->sum_hi + b * TILE + c * 16, t->sum_lo + b * TILE + c * 16);
@@ -238,19 +237,25 @@ static void R(plans_of_tile)(const R(tile) * t, R(plans) * plans, R(scratch) * s
     }
 }
 
-/* The same, with the sums, and those of depths unless that is NULL; 0 if the tile is to be declined. */
-static int R(tile_plans)(R(tile) * t, R(plans) * plans, double *depths, R(scratch) * s) {
-    if (!R(tile_max)(t) || (depths && t->n_blocks > 1))
+/* The same, with the sums, and those of depths if these are wanted; 0 if the tile is to be declined. */
+static int R(tile_plans)(R(tile) * t, R(plans) * plans, int want_depths, R(scratch) * s) {
+    REAL largest[TILE];
+    if (!R(tile_max)(t))
         return 0;
+    for (int c = 0; c < TILE; c++) {
+        largest[c] = (REAL)t->max[c];
+        for (intptr_t b = 1; b < t->n_blocks; b++)
+            largest[c] = t->max[b * TILE + c] > largest[c] ? (REAL)t->max[b * TILE + c] : largest[c];
+    }
     for (intptr_t b = 0; b < t->n_blocks; b++)
-        R(tile_exp)(t, b, 0, depths, s);
+        R(tile_exp)(t, b, 0, want_depths ? largest : NULL, s);
     R(plans_of_tile)(t, plans, s);
     return 1;
 }
 
 static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
-    if (!R(tile_plans)(t, &plans, NULL, s))
+    if (!R(tile_plans)(t, &plans, 0, s))
         return 0;
     R(logsumexp_of_rows)(&plans, TILE, (REAL *)t->out);
     return 1;
@@ -259,7 +264,7 @@ static int R(logsumexp_tile)(R(tile) * t, R(scratch) * s) {
 static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
     R(log_scales) scales;
-    if (!R(tile_plans)(t, &plans, NULL, s) || !R(log_scales_of)(&plans, TILE, &scales))
+    if (!R(tile_plans)(t, &plans, 0, s) || !R(log_scales_of)(&plans, TILE, &scales))
         return 0;
     for (intptr_t i = 0; i < t->n; i++)
         for (int v = 0; v < TILE_VECTORS; v++) {
@@ -269,11 +274,25 @@ static int R(log_softmax_tile)(R(tile) * t, R(scratch) * s) {
     return 1;
 }
 
+/* The depths of all blocks of column c, as entropy_row adds them up. */
+static double R(depths_of_column)(const R(tile) * t, int c, R(scratch) * s) {
+    if (t->n_blocks == 1)
+        return t->depths[c];
+    const ts_plan plan = R(plan_column)(t, c, s);
+    double sum = 0;
+    for (intptr_t b = 0; b < t->n_blocks; b++)
+        if (R(counts)(&plan, b))
+            sum += down_by(t->depths[b * TILE + c], R(depth)(&plan, b));
+    return sum;
+}
+
 static int R(entropy_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
     double depths[TILE];
-    if (!R(tile_plans)(t, &plans, depths, s))
+    if (!R(tile_plans)(t, &plans, 1, s))
         return 0;
+    for (int c = 0; c < TILE; c++)
+        depths[c] = R(depths_of_column)(t, c, s);
     R(entropies_of_rows)(&plans, depths, TILE, (REAL *)t->out);
     return 1;
 }
@@ -290,5 +309,5 @@ static int R(put_log_probs_of_tile)(const R(tile) * t, const R(plans) * plans) {
 
 static int R(log_prob_tile)(R(tile) * t, R(scratch) * s) {
     R(plans) plans;
-    return R(tile_plans)(t, &plans, NULL, s) && R(put_log_probs_of_tile)(t, &plans);
+    return R(tile_plans)(t, &plans, 0, s) && R(put_log_probs_of_tile)(t, &plans);
 }

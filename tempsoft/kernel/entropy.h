@@ -1,10 +1,10 @@
-/* The entropy of a row, of as many rows as a vector has lanes, and what filters left of a row. For REAL, by inclusion.
+/* The entropy of a row, and of as many as a vector has lanes; what filters left of a row. For REAL, by inclusion.
  *
- * log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so a small entropy keeps its digits.
+ * log(sum / largest exponential) + sum e (max - x) / T / sum: no term is negative, so nothing cancels.
  */
 
-/* A logit so little below the largest, in units of T, is taken for one like it: with both the entropy is at least log 2,
- * and no product is subnormal, so that it is no matter which c the exponentials are of. */
+/* A logit so little below the largest, in units of T, is taken for one like it: with both the entropy is at least
+ * log 2, and no product is subnormal, so that it is no matter which c the exponentials are of. */
 #define LEAST_DEPTH 0x1p-60
 
 /* What the depths of a row are made with. */

@@ -36,6 +36,8 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
                 next.looks = ROWS_TO_LOOK_AT;
         }
         plans->max[i] = V(largest)(seen.x);
+        if (depths)
+            depths[i] = 0;
         if (is_fast[i] && depths) {
             const R(depths) of = R(depths_of)(plans->max[i], k + i * plans->k_step);
             depths[i] = R(sum_of_depths)(s->weights, rows->logits.data + rows->logits_step * (first + i),

@@ -29,7 +29,8 @@ static int R(set_tile)(R(tile) * t, const ts_rows *rows, intptr_t first, intptr_
     t->exponent = t->max + n_numbers;
     t->sum_hi = t->exponent + n_numbers;
     t->sum_lo = t->sum_hi + n_numbers;
-    t->factor_hi = (REAL *)(t->sum_lo + n_numbers);
+    t->depths = t->sum_lo + n_numbers;
+    t->factor_hi = (REAL *)t->depths;
     t->factor_lo = t->factor_hi + n_numbers;
     t->factor_least = t->factor_lo + n_numbers;
     t->x = x.data;
@@ -118,5 +119,5 @@ static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) 
 }
 
 static intptr_t R(entropy_strip)(const ts_rows *rows, intptr_t i, R(scratch) * s) {
-    return rows->n_categories <= TS_BLOCK ? R(take_strip)(rows, i, R(entropy_tile), s) : 0;
+    return R(take_strip)(rows, i, R(entropy_tile), s);
 }

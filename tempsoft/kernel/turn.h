@@ -7,8 +7,8 @@
 
 #define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */
 
-/* LANES rows at p, n categories of them, into `tile`, while the same of rows `ahead` bytes from them are fetched, unless
- * that is 0; and back. */
+/* LANES rows at p, n categories of them, into `tile`, while the same of rows `ahead` bytes from them are fetched,
+ * unless that is 0; and back. */
 TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
     VR v[LANES];
     for (int k = 0; k < LANES; k++, p += step) {
