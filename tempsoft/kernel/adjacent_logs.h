@@ -108,15 +108,24 @@ static intptr_t R(entropy_adjacent)(const ts_rows *rows, intptr_t first, R(scrat
     return R(entropy_adjacent_tile)(rows, first, s);
 }
 
-TS_INLINE intptr_t R(log_prob_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
-    R(plans) plans;
+/* A tile from row `first` on, its plans and the offsets of its log-probabilities; where its logits are, or NULL. */
+TS_INLINE const REAL *R(adjacent_offsets)(R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
+                                          R(plans) * plans, REAL *minus_hi, REAL *minus_lo, R(scratch) * s) {
     int is_low;
-    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    const REAL *const x = R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, &is_low, s);
-    if (!remember(x != NULL, &s->tries))
-        return 0;
+    *f = R(adjacent_at)(rows, first, 16, s->turned);
+    const REAL *const x = R(adjacent_plans)(f, rows, first, type, NULL, 0, NULL, 0, plans, &is_low, s);
+    if (remember(x != NULL, &s->tries))
+        R(log_offsets_of_rows)(plans, f->n_rows, minus_hi, minus_lo);
+    return x;
+}
+
+TS_INLINE intptr_t R(log_prob_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(adjacent) f;
+    R(plans) plans;
     REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
-    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
+    const REAL *const x = R(adjacent_offsets)(&f, rows, first, type, &plans, minus_hi, minus_lo, s);
+    if (!x)
+        return 0;
     R(put_log_probs_of_rows)(rows, first, f.n_rows, x, &plans, minus_hi, minus_lo, NULL);
     return f.n_rows;
 }
@@ -124,20 +133,16 @@ TS_INLINE intptr_t R(log_prob_adjacent_tile_of)(const ts_rows *rows, intptr_t fi
 OF_EACH_TYPE(log_prob_adjacent_tile)
 
 TS_INLINE intptr_t R(best_adjacent_tile_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(adjacent) f;
     R(plans) plans;
-    int is_low;
-    const R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
-    const REAL *const x = R(adjacent_plans)(&f, rows, first, type, NULL, 0, NULL, 0, &plans, &is_low, s);
-    if (!remember(x != NULL, &s->tries))
-        return 0;
     REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
-    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
-    const R(split) inverse = R(split_of)(plans.k->inverse);
-    for (intptr_t i = 0; i < f.n_rows; i++) {
+    const REAL *const x = R(adjacent_offsets)(&f, rows, first, type, &plans, minus_hi, minus_lo, s);
+    for (intptr_t i = 0; x && i < f.n_rows; i++) {
+        const R(split) inverse = R(split_of)(plans.k->inverse);
         const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(minus_hi[i]), V(set1)(minus_lo[i]));
         R(put_best)(rows, first + i, x + i * f.n, &scale, s);
     }
-    return f.n_rows;
+    return x ? f.n_rows : 0;
 }
 
 OF_EACH_TYPE(best_adjacent_tile)

@@ -114,21 +114,21 @@ TS_INLINE void R(logarithm_rows_of)(ts_function which, const ts_rows *rows, ts_t
         else
             R(logsumexp_of_rows)(&plans, end - first, result);
         for (intptr_t i = 0; first + i < end; i++) {
-            is_fast[i] &= !have_offsets || R(is_log_moderate)(k[i * plans.k_step].temperature);
+            const char *const x = rows->logits.data + rows->logits_step * (first + i);
+            char *const to = rows->out.data + rows->out_step * (first + i);
+            const tempering *const of_row = k + i * plans.k_step;
+            is_fast[i] &= !have_offsets || R(is_log_moderate)(of_row->temperature);
             if (!is_fast[i]) {
                 R(logarithm_row)(which, rows, first + i, s);
-            } else if (which == TS_LOG_SOFTMAX || which == TS_BEST) {
-                const char *const x = rows->logits.data + rows->logits_step * (first + i);
-                const R(split) inverse = R(split_of)(k[i * plans.k_step].inverse);
-                const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
-                if (which == TS_BEST) {
-                    R(put_best)(rows, first + i, NULL, &scale, s);
-                    continue;
-                }
-                R(log_softmax_of)(x, rows->n_categories, type, &scale, rows->out.data + rows->out_step * (first + i),
-                                  seam);
+            } else if (!have_offsets) {
+                *(REAL *)to = result[i];
             } else if (which != TS_LOG_PROB) {
-                *(REAL *)(rows->out.data + rows->out_step * (first + i)) = result[i];
+                const R(split) inverse = R(split_of)(of_row->inverse);
+                const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(result[i]), V(set1)(low[i]));
+                if (which == TS_BEST)
+                    R(put_best)(rows, first + i, NULL, &scale, s);
+                else
+                    R(log_softmax_of)(x, rows->n_categories, type, &scale, to, seam);
             }
         }
         if (which == TS_LOG_PROB)
@@ -138,44 +138,60 @@ TS_INLINE void R(logarithm_rows_of)(ts_function which, const ts_rows *rows, ts_t
 }
 
 /* Each by itself: of many loops in one function a compiler keeps too little in registers. */
-TS_APART void R(log_softmax_rows_past_cache)(const ts_rows *rows, R(scratch) * s) {
-    R(logarithm_rows_of)(TS_LOG_SOFTMAX, rows, PLAIN, 1, s);
-}
+#define LOGARITHM_ROWS(name, which, type, past_cache)                                                                  \
+    TS_APART void R(name)(const ts_rows *rows, R(scratch) * s) {                                                       \
+        R(logarithm_rows_of)(which, rows, type, past_cache, s);                                                        \
+    }
 
-TS_APART void R(log_softmax_rows_in_cache)(const ts_rows *rows, R(scratch) * s) {
-    R(logarithm_rows_of)(TS_LOG_SOFTMAX, rows, PLAIN, 0, s);
-}
+LOGARITHM_ROWS(log_softmax_rows_past_cache, TS_LOG_SOFTMAX, PLAIN, 1)
+LOGARITHM_ROWS(log_softmax_rows_in_cache, TS_LOG_SOFTMAX, PLAIN, 0)
+LOGARITHM_ROWS(logsumexp_rows_plain, TS_LOGSUMEXP, PLAIN, 0)
+#if TS_REAL == 32
+LOGARITHM_ROWS(log_softmax_rows_f16, TS_LOG_SOFTMAX, TS_F16, 0)
+LOGARITHM_ROWS(log_softmax_rows_bf16, TS_LOG_SOFTMAX, TS_BF16, 0)
+#endif
 
+/* One loop for what is left of each type, as compilers take long for each. */
 TS_APART void R(number_rows_plain)(ts_function which, const ts_rows *rows, R(scratch) * s) {
     R(logarithm_rows_of)(which, rows, PLAIN, 0, s);
 }
 
 #if TS_REAL == 32
-TS_APART void R(logarithm_rows_f16)(ts_function which, const ts_rows *rows, R(scratch) * s) {
+TS_APART void R(number_rows_f16)(ts_function which, const ts_rows *rows, R(scratch) * s) {
     R(logarithm_rows_of)(which, rows, TS_F16, 0, s);
 }
 
-TS_APART void R(logarithm_rows_bf16)(ts_function which, const ts_rows *rows, R(scratch) * s) {
+TS_APART void R(number_rows_bf16)(ts_function which, const ts_rows *rows, R(scratch) * s) {
     R(logarithm_rows_of)(which, rows, TS_BF16, 0, s);
 }
 #endif
 
-static void R(logarithm_rows)(ts_function which, const ts_rows *rows, R(scratch) * s) {
-    if (!R(is_plain)(&rows->logits)) {
+static void R(log_softmax_rows)(const ts_rows *rows, R(scratch) * s) {
 #if TS_REAL == 32
-        (rows->logits.type == TS_F16 ? R(logarithm_rows_f16) : R(logarithm_rows_bf16))(which, rows, s);
+    if (rows->logits.type == TS_F16)
+        R(log_softmax_rows_f16)(rows, s);
+    else if (rows->logits.type == TS_BF16)
+        R(log_softmax_rows_bf16)(rows, s);
+    else
 #endif
-    } else if (which != TS_LOG_SOFTMAX) {
-        R(number_rows_plain)(which, rows, s);
-    } else if (R(go_by_lines)(rows)) {
-        R(log_softmax_rows_past_cache)(rows, s);
-    } else {
-        R(log_softmax_rows_in_cache)(rows, s);
-    }
+        (R(go_by_lines)(rows) ? R(log_softmax_rows_past_cache) : R(log_softmax_rows_in_cache))(rows, s);
 }
 
-static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_LOGSUMEXP, rows, s); }
-static void R(log_softmax_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_LOG_SOFTMAX, rows, s); }
-static void R(entropy_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_ENTROPY, rows, s); }
-static void R(log_prob_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_LOG_PROB, rows, s); }
-static void R(best_rows)(const ts_rows *rows, R(scratch) * s) { R(logarithm_rows)(TS_BEST, rows, s); }
+static void R(number_rows)(ts_function which, const ts_rows *rows, R(scratch) * s) {
+#if TS_REAL == 32
+    if (rows->logits.type == TS_F16)
+        R(number_rows_f16)(which, rows, s);
+    else if (rows->logits.type == TS_BF16)
+        R(number_rows_bf16)(which, rows, s);
+    else
+#endif
+        if (which == TS_LOGSUMEXP)
+        R(logsumexp_rows_plain)(rows, s);
+    else
+        R(number_rows_plain)(which, rows, s);
+}
+
+static void R(logsumexp_rows)(const ts_rows *rows, R(scratch) * s) { R(number_rows)(TS_LOGSUMEXP, rows, s); }
+static void R(entropy_rows)(const ts_rows *rows, R(scratch) * s) { R(number_rows)(TS_ENTROPY, rows, s); }
+static void R(log_prob_rows)(const ts_rows *rows, R(scratch) * s) { R(number_rows)(TS_LOG_PROB, rows, s); }
+static void R(best_rows)(const ts_rows *rows, R(scratch) * s) { R(number_rows)(TS_BEST, rows, s); }
