@@ -250,7 +250,7 @@ def test_integers_by_another_name(implementation):
 
 @pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
 @pytest.mark.parametrize("temperature", ["1.0", "np.array(1.0)"])
-def test_an_index_that_changes_meanwhile(temperature):
+def test_input_that_changes_meanwhile(temperature):
     """Values are undefined where another thread changes the input during a call, but nothing crashes."""
     done = implementations.in_a_new_process(
         f"""
@@ -259,13 +259,14 @@ import numpy as np, tempsoft
 x, index, end = np.zeros((600, 100), np.float32), np.zeros(600, np.int64), time.monotonic() + 1.5
 def change():
     while time.monotonic() < end:
-        index[:] = 1 << 40
-        index[:] = 0
+        index[:], x[:, 3] = 1 << 40, np.nan
+        index[:], x[:, 3] = 0, 1
 thread = threading.Thread(target=change)
 sys.setswitchinterval(1e-6)
 thread.start()
 while time.monotonic() < end:
     try:
+        tempsoft.top_log_probs(x, 5, {temperature})
         tempsoft.log_prob(x, index, {temperature})
     except ValueError:
         pass

@@ -37,11 +37,13 @@ static inline intptr_t R(take_largest)(R(groups) * g, REAL *largest) {
     for (intptr_t i = 1; i < g->n_groups; i++)
         group = g->max[i] > g->max[group] ? i : group;
     *largest = g->max[group];
-    if (*largest == (REAL)-INFINITY)
-        return -1;
     REAL *const x = g->x + group * TS_GROUP;
-    for (int lane = LANES; lane == LANES; at += lane)
+    for (int lane = LANES; lane == LANES && at < g->width; at += lane)
         lane = V(first_without)(V(not_le)(V(set1)(*largest), V(load)(x + at)));
+    if (*largest == (REAL)-INFINITY || at >= g->width) { /* or a NaN, which another thread has written since */
+        *largest = (REAL)-INFINITY;
+        return -1;
+    }
     x[at] = (REAL)-INFINITY;
     g->max[group] = R(max_in_group)(x, g->width);
     return group * TS_GROUP + at;
