@@ -398,12 +398,17 @@ cdef bint is_one_slice(object logits, object axis, object workers):
         axis == -1 or (np.PyArray_CheckExact(logits) and axis == np.PyArray_NDIM(<np.ndarray>logits) - 1))
 
 
+cdef inline bint is_one_slice_unfiltered(logits, top_k, top_p, min_p, temperature_last, axis, workers):
+    """The same, and there are no filters."""
+    return (top_k is None and top_p is None and min_p is None and temperature_last is False
+            and is_one_slice(logits, axis, workers))
+
+
 cdef inline direct_unless_filtered(ts_function which, logits, temperature, top_k, top_p, min_p, temperature_last,
                                    axis, out, workers, Py_ssize_t largest):
     """What takes filters, by the direct path without them, or None."""
-    if top_k is None and top_p is None and min_p is None and temperature_last is False:
-        if is_one_slice(logits, axis, workers):
-            return direct(which, logits, temperature, out, largest, 1)
+    if is_one_slice_unfiltered(logits, top_k, top_p, min_p, temperature_last, axis, workers):
+        return direct(which, logits, temperature, out, largest, 1)
     return None
 
 
@@ -491,9 +496,8 @@ def _log_prob_or(function, Py_ssize_t largest):
     def log_prob(logits, index, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False,
                  axis=-1, workers=None):
         result = None
-        if top_k is None and top_p is None and min_p is None and temperature_last is False:
-            if is_one_slice(logits, axis, workers):
-                result = log_prob_direct(logits, index, temperature, largest)
+        if is_one_slice_unfiltered(logits, top_k, top_p, min_p, temperature_last, axis, workers):
+            result = log_prob_direct(logits, index, temperature, largest)
         return function(logits, index, temperature, top_k=top_k, top_p=top_p, min_p=min_p,
                         temperature_last=temperature_last, axis=axis, workers=workers) if result is None else result
     return log_prob

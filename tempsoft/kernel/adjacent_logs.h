@@ -137,12 +137,14 @@ TS_INLINE intptr_t R(best_adjacent_tile_of)(const ts_rows *rows, intptr_t first,
     R(plans) plans;
     REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
     const REAL *const x = R(adjacent_offsets)(&f, rows, first, type, &plans, minus_hi, minus_lo, s);
-    for (intptr_t i = 0; x && i < f.n_rows; i++) {
-        const R(split) inverse = R(split_of)(plans.k->inverse);
+    if (!x)
+        return 0;
+    const R(split) inverse = R(split_of)(plans.k->inverse);
+    for (intptr_t i = 0; i < f.n_rows; i++) {
         const R(log_scale) scale = R(fast_log_scale)(inverse, V(set1)(minus_hi[i]), V(set1)(minus_lo[i]));
         R(put_best)(rows, first + i, x + i * f.n, &scale, s);
     }
-    return x ? f.n_rows : 0;
+    return f.n_rows;
 }
 
 OF_EACH_TYPE(best_adjacent_tile)

@@ -111,7 +111,10 @@ static void R(tile_exp)(R(tile) * t, intptr_t b, int keep, const REAL *largest, 
     R(sum) sums[TILE / 16][16], of_depths[TILE / 16][16]; /* [16 columns][accumulator]: lanes are columns here */
     for (int c = 0; c < TILE / 16; c++)
         for (int j = 0; j < 16; j++)
-            sums[c][j] = of_depths[c][j] = R(sum_zero)();
+            sums[c][j] = R(sum_zero)();
+    for (int c = 0; c < TILE / 16 && largest; c++)
+        for (int j = 0; j < 16; j++)
+            of_depths[c][j] = R(sum_zero)();
     for (intptr_t i = b * TS_BLOCK; i < end; i += TS_GROUP) {
         const intptr_t n = end - i < TS_GROUP ? end - i : TS_GROUP;
         REAL *const e = keep ? R(out_at)(t, i, 0) : s->turned;
@@ -237,16 +240,22 @@ static void R(plans_of_tile)(const R(tile) * t, R(plans) * plans, R(scratch) * s
     }
 }
 
-/* The same, with the sums, and those of depths if these are wanted; 0 if the tile is to be declined. */
-static int R(tile_plans)(R(tile) * t, R(plans) * plans, int want_depths, R(scratch) * s) {
-    REAL largest[TILE];
-    if (!R(tile_max)(t))
-        return 0;
+/* The largest logit of each column, from those of its blocks. */
+static void R(tile_largest)(const R(tile) * t, REAL *largest) {
     for (int c = 0; c < TILE; c++) {
         largest[c] = (REAL)t->max[c];
         for (intptr_t b = 1; b < t->n_blocks; b++)
             largest[c] = t->max[b * TILE + c] > largest[c] ? (REAL)t->max[b * TILE + c] : largest[c];
     }
+}
+
+/* The plans of a tile, and the sums of depths if these are wanted; 0 if it is to be declined. */
+static int R(tile_plans)(R(tile) * t, R(plans) * plans, int want_depths, R(scratch) * s) {
+    REAL largest[TILE];
+    if (!R(tile_max)(t))
+        return 0;
+    if (want_depths)
+        R(tile_largest)(t, largest);
     for (intptr_t b = 0; b < t->n_blocks; b++)
         R(tile_exp)(t, b, 0, want_depths ? largest : NULL, s);
     R(plans_of_tile)(t, plans, s);

@@ -36,12 +36,10 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
                 next.looks = ROWS_TO_LOOK_AT;
         }
         plans->max[i] = V(largest)(seen.x);
-        if (depths)
-            depths[i] = 0;
-        if (is_fast[i] && depths) {
+        if (depths) {
             const R(depths) of = R(depths_of)(plans->max[i], k + i * plans->k_step);
-            depths[i] = R(sum_of_depths)(s->weights, rows->logits.data + rows->logits_step * (first + i),
-                                         rows->n_categories, type, &of);
+            const char *x = rows->logits.data + rows->logits_step * (first + i);
+            depths[i] = is_fast[i] ? R(sum_of_depths)(s->weights, x, rows->n_categories, type, &of) : 0;
         }
         plans->sum_hi[i] = sum.hi;
         plans->sum_lo[i] = sum.lo;
