@@ -64,8 +64,7 @@ def run(
     is_quick = is_plain and has_few and _kernels.isa() != "scalar"
     n_sharing = 1  # threads, in the kernel's own way to share rows, which is begun sooner than ours
     if workers > 1 and is_quick and _is_one_loop(len(rows.batch_shape), (rows.logits, *outputs, *parameters)):
-        n_rows = math.prod(rows.batch_shape)
-        n_sharing = useful(workers, n_rows * numbers_per_row, n_rows)
+        n_sharing = useful(workers, math.prod(rows.batch_shape) * numbers_per_row)
 
     def task(index: Index, first_row: int) -> None:
         index = (*index, ...)  # always a view, of a 0-d array too

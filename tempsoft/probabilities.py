@@ -419,7 +419,7 @@ def _direct_threads(logits: Any, axis: Any, workers: Any) -> int:
         return int(logits.size <= SLICE_SIZE)
     if logits.nbytes >= PAST_CACHE:
         return 0
-    n_threads = useful(n_threads, logits.size, logits.size // logits.shape[-1])
+    n_threads = useful(n_threads, logits.size)
     have_helpers(n_threads - 1)
     return n_threads
 

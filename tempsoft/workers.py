@@ -127,9 +127,9 @@ def slices(batch_shape: tuple[int, ...], most: int, workers: int, lot: int) -> I
             yield (*leading, slice(start, end)), (first * length + start) * inner
 
 
-def useful(workers: int, numbers: int, parts: int) -> int:
-    """As many of the workers as a call of so many numbers in so many parts has use for."""
-    return 1 if numbers < SMALLEST_SHARED else min(workers, -(-numbers // SMALLEST_SLICE), parts)
+def useful(workers: int, numbers: int) -> int:
+    """As many of the workers as a call of so many numbers has use for."""
+    return 1 if numbers < SMALLEST_SHARED else min(workers, -(-numbers // SMALLEST_SLICE))
 
 
 def for_each_slice(
@@ -151,7 +151,7 @@ def for_each_slice(
         largest = min(largest, TURNS_SLICE)
     most = max(1, largest // numbers_per_row)
     lot = together if most >= together else 1
-    workers = useful(workers, n_rows * numbers_per_row, -(-n_rows // lot))
+    workers = min(useful(workers, n_rows * numbers_per_row), -(-n_rows // lot))
     share = -(-n_rows // (workers * lot)) * lot
     work = slices(batch_shape, min(most, share), workers, lot)
     if workers == 1:

@@ -76,6 +76,52 @@ def test_shared_rows_have_the_same_bits(call, layout, dtype, shape, workers, lea
         assert as_bytes(CALLS[call](tempsoft, x, t, u, workers=workers)) == right
 
 
+WHOLE_ROW = ["softmax, a temperature", "log_softmax", "logsumexp", "entropy of all", "log_prob", "sample"]
+CALLS["entropy of all"] = lambda of, x, t, u, **o: of.entropy(x, t, **o)
+RELIEFS = {
+    "flat": lambda x, at: x,
+    "rising": lambda x, at: np.sort(x, axis=1) * 30,
+    "falling": lambda x, at: -np.sort(-x, axis=1) * 30,
+    "steps": lambda x, at: x + 60 * (np.arange(x.shape[1]) // (at + 1)),
+    "one out of reach": lambda x, at: np.where(np.arange(x.shape[1]) == at, 3000, x),
+    "all out of reach": lambda x, at: x + 60_000.0,
+    "nothing before": lambda x, at: np.where(np.arange(x.shape[1]) < at, -np.inf, x),
+    "nothing after": lambda x, at: np.where(np.arange(x.shape[1]) > at, -np.inf, x),
+    "infinite": lambda x, at: np.where(np.arange(x.shape[1]) == at, np.inf, x),
+}
+
+
+@given(
+    st.sampled_from(WHOLE_ROW), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(["e", "f", "d"]),
+    st.sampled_from(sorted(RELIEFS)), st.integers(1, 7), st.integers(18_000, 60_000), st.integers(2, 5),
+    st.integers(100, 9000), st.integers(0, 2**32),
+)  # fmt: skip
+@settings(max_examples=300)
+def test_shared_blocks_have_the_same_bits(call, layout, dtype, relief, n_rows, n, workers, least, seed):
+    """Of few long rows the blocks are shared, whether a block exceeds what the first ones say or not."""
+    rng = np.random.default_rng(seed)
+    x = RELIEFS[relief](rng.normal(0, 3, (n_rows, n)), rng.integers(n)).astype(dtype)
+    x = LAYOUTS[layout](x)
+    t, u = rng.uniform(0.2, 3, n_rows), rng.random(n_rows)
+    right = as_bytes(CALLS[call](tempsoft, x, t, u))
+    with shared_from(least):
+        assert as_bytes(CALLS[call](tempsoft, x, t, u, workers=workers)) == right
+
+
+@pytest.mark.parametrize("call", WHOLE_ROW)
+def test_nan_in_shared_blocks(call):
+    x = np.zeros((1, 50_000), np.float32)
+    for at in (0, 17_000, 49_999):
+        x[0, at] = np.nan
+        with shared_from(1000):
+            if call == "sample":
+                with pytest.raises(ValueError, match="NaN"):
+                    CALLS[call](tempsoft, x, np.ones(1), np.full(1, 0.5), workers=3)
+            else:
+                assert np.isnan(CALLS[call](tempsoft, x, np.ones(1), np.full(1, 0.5), workers=3)).all()
+        x[0, at] = 0
+
+
 @pytest.mark.parametrize("n", [3, 1000, 5000, 70_000])
 @pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp", "sample"])
 def test_rows_of_any_length(compiled, function, n):
@@ -116,11 +162,12 @@ has_clocks = pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reas
 
 
 @has_clocks
-@pytest.mark.parametrize("rows", [2, 4000])
-def test_helpers_take_part(rows):
-    """With two long rows, one is a helper's for as long as the other takes, and with many some are."""
+@pytest.mark.parametrize("function", ["softmax", "log_softmax", "logsumexp", "entropy", "sample"])
+@pytest.mark.parametrize("rows", [1, 2, 4000])
+def test_helpers_take_part(rows, function):
+    """Of one long row they take blocks, of two one row, of many some."""
     x = np.zeros((rows, 8_000_000 // rows), np.float32)
-    assert_helpers_take_part(lambda: tempsoft.softmax(x, out=x, workers=2))
+    assert_helpers_take_part(lambda: getattr(tempsoft, function)(x, workers=2))
 
 
 @has_clocks

@@ -80,6 +80,32 @@ static void R(entropies_of_rows)(const R(plans) * p, const double *depths, intpt
         R(entropies_of_vectors)(p, depths, whole * LANES, 1, to + whole * LANES);
 }
 
+/* What the depths of a row are added up with, block by block. */
+typedef struct {
+    const ts_plan *plan;
+    const R(source) * row;
+    REAL *keep; /* the exponentials, or NULL */
+    R(depths) depths;
+    double *sums; /* of each block, relative to the row */
+} R(sums_of_depths);
+
+static void R(add_depths_of_blocks)(void *sums_of_depths, intptr_t first, intptr_t n, const R(scratch) * s) {
+    const R(sums_of_depths) *const of = (const R(sums_of_depths) *)sums_of_depths;
+    const ts_plan *const plan = of->plan;
+    for (intptr_t b = first; b < first + n; b++) {
+        of->sums[b] = 0;
+        if (!R(counts)(plan, b))
+            continue;
+        const intptr_t length = block_length(plan, b);
+        const REAL *e = of->keep ? of->keep : R(exp_again)(plan, of->row, b, s);
+        const REAL *x = R(read)(of->row, b, length, s->block);
+        const double sum = plan->formula == TS_CAREFUL
+                               ? R(careful_sum_of_depths)(plan, e, x, length)
+                               : R(sum_of_depths)(e, (const char *)x, length, PLAIN, &of->depths);
+        of->sums[b] = down_by(sum, R(depth)(plan, b));
+    }
+}
+
 static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
     REAL *const keep = n <= TS_BLOCK ? s->weights : NULL;
@@ -89,21 +115,13 @@ static void R(entropy_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
     if (plan.kind == TS_UNIFORM) {
         entropy = dd_log((dd){(double)plan.n_kept, 0.0}).hi;
     } else if (plan.kind == TS_ORDINARY) {
-        const double above_max = vd_lane_0(R(log_sums_of_row)(&plan).above_max.hi);
-        const R(depths) depths = R(depths_of)((REAL)plan.max, plan.k);
+        double *const sums = s->block_cumulative; /* of draws else */
+        R(sums_of_depths) of = {&plan, row, keep, R(depths_of)((REAL)plan.max, plan.k), sums};
+        R(for_blocks)(R(add_depths_of_blocks), &of, plan.n_blocks, s);
         double sum = 0;
-        for (intptr_t b = 0; b < plan.n_blocks; b++) {
-            if (!R(counts)(&plan, b))
-                continue;
-            const intptr_t length = block_length(&plan, b);
-            const REAL *e = keep ? keep : R(exp_again)(&plan, row, b, s);
-            const REAL *x = R(read)(row, b, length, s->block);
-            const double of_block = plan.formula == TS_CAREFUL
-                                        ? R(careful_sum_of_depths)(&plan, e, x, length)
-                                        : R(sum_of_depths)(e, (const char *)x, length, PLAIN, &depths);
-            sum += down_by(of_block, R(depth)(&plan, b));
-        }
-        entropy = above_max + sum / plan.sum_hi;
+        for (intptr_t b = 0; b < plan.n_blocks; b++)
+            sum += sums[b];
+        entropy = vd_lane_0(R(log_sums_of_row)(&plan).above_max.hi) + sum / plan.sum_hi;
     }
     *(REAL *)out->data = (REAL)entropy;
 }

@@ -107,6 +107,13 @@ typedef enum {
     TS_PAST_READ_TWICE /* to L2, and then to L1; columns by narrow strips */
 } ts_past;
 
+/* Threads that share a long row. A kernel has them call `part` for all of its blocks, from `first` on so many, each block
+ * once; when `share` returns, that is done. */
+typedef void (*ts_part)(void *work, intptr_t first, intptr_t n);
+typedef struct ts_sharing {
+    void (*share)(const struct ts_sharing *sharing, ts_part part, void *work, intptr_t n_blocks);
+} ts_sharing;
+
 /* Rows to work on: row i is at data + i * step of each operand. `log_prob.data` is NULL where none are wanted, `top_k`
  * where there are no filters and no options. */
 typedef struct {
@@ -117,6 +124,7 @@ typedef struct {
     intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step;
     int are_weights; /* where there are no filters: draws from weights */
     ts_past past_cache;
+    const ts_sharing *sharing; /* of each row; NULL if a thread works on a row alone */
 } ts_rows;
 
 typedef enum {
@@ -206,10 +214,10 @@ static inline int ts_are_waiting(const ts_rows *rows) {
 
 /* Whether a call has scratch memory for a row of exponentials: they wait there for their sum, in cache, or, of halves,
  * are kept there until they are divided. Not those of a row that would not stay there, nor of filtered rows, whose
- * search is in their place. */
+ * search is in their place, nor of one that threads share. */
 static inline int ts_has_row(ts_function which, const ts_rows *rows) {
-    return which == TS_SOFTMAX && !rows->top_k && rows->n_categories > TS_BLOCK && rows->n_categories <= TS_LONGEST &&
-           (rows->past_cache || ts_are_waiting(rows) || ts_is_half(rows->out.type));
+    return which == TS_SOFTMAX && !rows->top_k && !rows->sharing && rows->n_categories > TS_BLOCK &&
+           rows->n_categories <= TS_LONGEST && (rows->past_cache || ts_are_waiting(rows) || ts_is_half(rows->out.type));
 }
 
 #define TS_WAITING_DOUBLES 32

@@ -42,39 +42,6 @@ static void R(sum_blocks)(ts_plan *plan) {
     R(set_sum)(plan, sum);
 }
 
-/* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
-static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,
-                            intptr_t start, const R(scratch) * s, double *max, ts_range *range) {
-    R(undivided) before;
-    const int in_row = keep && keep == s->row; /* then nothing is cut, and no maxima are wanted */
-    if (in_row && plan->formula == TS_FAST && R(next_waiting)(start, start + n, s, &before)) {
-        const R(scale) scale = R(scale_of)(plan->k, exponent, plan->max);
-        R(seen) seen = R(nothing_seen)();
-        const char *const from = (const char *)x;
-        REAL *const e = keep + start;
-        const dd sum = s->past_cache ? R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 1, 1)
-                                     : R(exp_beside)(R(exp_fast), from, n, PLAIN, &scale, &seen, e, &before, 0, 1);
-        *range = R(range_of)(&seen, x, n, &scale);
-        return sum;
-    }
-    if (in_row)
-        R(make_room)(start + n, s);
-    if (in_row || (keep && n == TS_BLOCK)) /* there is room for a whole group */
-        return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, range);
-    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, range);
-    if (keep && keep != s->weights)
-        memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
-    return sum;
-}
-
-/* What else a plan is to find out: the largest logits, of the row and of each block. */
-typedef enum { R(JUST_SUMS), R(MAXIMA) } R(wants);
-
-static inline void R(nothing_in)(ts_plan *plan, intptr_t b) {
-    plan->blocks.exponent[b] = -INFINITY;
-    plan->blocks.sum_hi[b] = plan->blocks.sum_lo[b] = 0.0;
-}
-
 /* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds
  * it, so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold
  * for this row: its largest logits are out of reach, or blocks out of reach may count beside them. */
@@ -83,7 +50,12 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, RE
     double c = R(first_exponent)(R(read)(row, 0, n_first, s->block), n_first, plan->k);
     double out_of_reach = -INFINITY;
     int in_reach = fabs(c) < LARGEST_EXPONENT; /* not of NaN */
+    R(trials) trials = R(first_trials)(row, s);
     for (intptr_t b = 0; b < plan->n_blocks; b++) {
+        if (in_reach && R(is_time_to_share)(&trials, b))
+            b += R(plan_shared)(&trials, plan, row, b, c, wants, keep, s);
+        if (b == plan->n_blocks)
+            break;
         const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
         dd sum = {0.0, 0.0};
         R(nothing_in)(plan, b);
@@ -117,11 +89,7 @@ static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, RE
             }
         }
         plan->is_low |= range == TS_LOW;
-        if (sum.hi < NOTHING) /* so that it is no matter whether such a block was read */
-            continue;
-        plan->blocks.exponent[b] = c;
-        plan->blocks.sum_hi[b] = sum.hi;
-        plan->blocks.sum_lo[b] = sum.lo;
+        R(put_sum)(plan, b, c, sum);
     }
     plan->exponent = in_reach ? c : -INFINITY;
     if (!in_reach && plan->max == -INFINITY)

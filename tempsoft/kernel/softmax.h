@@ -72,6 +72,43 @@ static inline int R(softmax_one_block)(const R(source) * row, intptr_t n, double
     return 1;
 }
 
+/* What makes the results of an ordinary row. */
+typedef struct {
+    const ts_plan *plan;
+    const R(source) * row;
+    const ts_vector *out;
+    REAL *keep; /* the exponentials, or NULL */
+    int past_cache;
+} R(quotients);
+
+/* Those of n blocks from `first` on. */
+static void R(divide_blocks)(void *quotients, intptr_t first, intptr_t n, const R(scratch) * s) {
+    const R(quotients) *const of = (const R(quotients) *)quotients;
+    const ts_plan *const plan = of->plan;
+    R(factor) factor;
+    intptr_t before = -1;
+    for (intptr_t i = 0; i < n; i++) {
+        const int is_long = plan->n_categories > TS_LONGEST;
+        const intptr_t b = is_long ? first + n - 1 - i : first + i; /* the last is the nearest in cache */
+        const intptr_t start = b * TS_BLOCK, length = block_length(plan, b);
+        const int is_same = R(is_like)(plan, b, before);
+        before = b;
+        if (!is_same)
+            factor = R(factor_of)(plan, b, plan->is_low);
+        if (!R(counts)(plan, b)) {
+            R(fill)(of->out, start, start + length, 0, s->weights);
+            continue;
+        }
+        const REAL *e = of->keep ? of->keep + start : R(exp_again)(plan, of->row, b, s);
+        REAL *to = R(place)(of->out, start, s->weights);
+        if (of->past_cache)
+            R(scale_past_cache)(e, length, &factor, to);
+        else
+            R(scale_block)(e, length, factor, to);
+        R(store)(of->out, start, length, to);
+    }
+}
+
 static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
                            R(scratch) * s) {
     if (R(softmax_one_block)(row, n, knobs->temperature, out, s))
@@ -111,25 +148,6 @@ static void R(softmax_row)(const R(source) * row, intptr_t n, const ts_knobs *kn
         R(begin_waiting)((REAL *)out->data, n, s);
         return;
     }
-    R(factor) factor;
-    intptr_t before = -1;
-    for (intptr_t i = 0; i < plan.n_blocks; i++) {
-        const intptr_t b = n > TS_LONGEST ? plan.n_blocks - 1 - i : i; /* the last is the nearest in cache */
-        const intptr_t start = b * TS_BLOCK, length = block_length(&plan, b);
-        const int is_same = R(is_like)(&plan, b, before);
-        before = b;
-        if (!is_same)
-            factor = R(factor_of)(&plan, b, plan.is_low);
-        if (!R(counts)(&plan, b)) {
-            R(fill)(out, start, start + length, 0, s->weights);
-            continue;
-        }
-        const REAL *e = keep ? keep + start : R(exp_again)(&plan, row, b, s);
-        REAL *to = R(place)(out, start, s->weights);
-        if (past_cache)
-            R(scale_past_cache)(e, length, &factor, to);
-        else
-            R(scale_block)(e, length, factor, to);
-        R(store)(out, start, length, to);
-    }
+    R(quotients) of = {&plan, row, out, keep, past_cache};
+    R(for_blocks)(R(divide_blocks), &of, plan.n_blocks, s);
 }

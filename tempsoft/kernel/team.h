@@ -1,10 +1,10 @@
-/* Threads that share the rows of a call, without Python: one that needs the GIL is woken twice, and to be woken takes
+/* Threads that share the rows of a call, or the blocks of a long row, without Python: one that needs the GIL is woken twice, and to be woken takes
  * 50 us, in which two threads work on 100,000 numbers.
  *
  * A call open to helpers is on a list until all of its rows are taken, and helpers without work sleep on another. Both
  * lists and all they hold are guarded by one lock, which is never held for long: not while rows are worked on, and not
  * to wait for anything. Each thread takes rows as it comes to it, many at first and ever fewer, so that none is late at
- * the end, and each row is computed by itself: who takes it changes no bit.
+ * the end, and each row is computed by itself: who takes it changes no bit. Rows are parts of work, and so are blocks.
  */
 #ifndef TEMPSOFT_TEAM_H
 #define TEMPSOFT_TEAM_H
@@ -31,12 +31,11 @@ static intptr_t ts_thread_least = 1 << 17;
 
 typedef struct ts_work {
     struct ts_work *next;
-    const ts_rows *rows;
-    void (*function)(const ts_rows *rows, double *scratch);
-    ts_function which;
+    void (*function)(const struct ts_work *work, intptr_t first, intptr_t n, ts_scratch *scratch); /* does n parts */
+    const void *what;                                                                              /* it works on */
     int n_threads, n_wanted; /* helpers that may still join */
     int n_at_work, is_out_of_memory;
-    intptr_t n_taken, least, lot; /* rows */
+    intptr_t n_parts, n_taken, least, lot;
     int is_awaited;
     ts_signal ended; /* if it is awaited */
 } ts_work;
@@ -81,51 +80,30 @@ static void ts_forget_team(void) {
     ts_team.lock = lock;
 }
 
-/* ---- taking rows ------------------------------------------------------------------------------------------------ */
+/* ---- taking parts ----------------------------------------------------------------------------------------------- */
 
-/* Rows from number n on. */
-static void ts_skip(ts_rows *rows, intptr_t n) {
-    rows->n_rows -= n;
-    ts_vector *const vectors[] = {&rows->logits, &rows->out, &rows->u, &rows->index, &rows->log_prob};
-    const char **const numbers[] = {&rows->temperature, &rows->top_k, &rows->top_p, &rows->min_p, &rows->options};
-    const intptr_t of_vectors[] = {rows->logits_step, rows->out_step, rows->u_step, rows->index_step,
-                                   rows->log_prob_step};
-    const intptr_t of_numbers[] = {rows->temperature_step, rows->top_k_step, rows->top_p_step, rows->min_p_step,
-                                   rows->options_step};
-    for (int i = 0; i < 5; i++) {
-        if (vectors[i]->data)
-            vectors[i]->data += n * of_vectors[i];
-        if (*numbers[i])
-            *numbers[i] += n * of_numbers[i];
-    }
+/* The number of the next part, and in *n how many are taken, if there are any: of what is left three quarters of a
+ * thread's share, so that a thread that comes late finds enough, and what is last is little. */
+static intptr_t ts_take(ts_work *work, intptr_t *n) {
+    const intptr_t first = work->n_taken, left = work->n_parts - first;
+    *n = left / work->n_threads * 3 / 4;
+    *n -= *n % work->lot;
+    *n = *n < work->least ? work->least : *n;
+    *n = *n < left ? *n : left;
+    work->n_taken += *n;
+    return first;
 }
 
-/* The next rows, if there are any: of what is left three quarters of a thread's share, so that a thread that comes late
- * finds enough, and what is last is little. */
-static int ts_take(ts_work *work, ts_rows *part) {
-    const intptr_t left = work->rows->n_rows - work->n_taken;
-    intptr_t n = left / work->n_threads * 3 / 4;
-    n -= n % work->lot;
-    n = n < work->least ? work->least : n;
-    n = n < left ? n : left;
-    *part = *work->rows;
-    ts_skip(part, work->n_taken);
-    part->n_rows = n;
-    work->n_taken += n;
-    return n > 0;
-}
-
-/* Work on rows until all are taken. The team is locked before and after. */
+/* Work on parts until all are taken. The team is locked before and after. */
 static void ts_take_part(ts_work *work) {
     ts_scratch scratch;
-    ts_rows part;
     ts_begin_scratch(&scratch);
     work->n_at_work++;
-    while (!work->is_out_of_memory && ts_take(work, &part)) {
+    while (!work->is_out_of_memory && work->n_taken < work->n_parts) {
+        intptr_t n;
+        const intptr_t first = ts_take(work, &n);
         ts_unlock_team();
-        double *const memory = ts_reserve(&scratch, ts_scratch_doubles(work->which, &part));
-        if (memory)
-            work->function(&part, memory);
+        work->function(work, first, n, &scratch);
         ts_lock_team();
         work->is_out_of_memory |= ts_take_out_of_memory();
     }
@@ -246,23 +224,7 @@ static void ts_join(ts_work *work) {
         ts_sleep(&work->ended, &ts_team.lock);
 }
 
-/* So many threads as a call is worth, at most `most`. */
-static int ts_worth(const ts_rows *rows, int is_double, int most) {
-    const intptr_t numbers = rows->n_rows * (rows->n_categories + rows->n_draws);
-    const intptr_t least = ts_thread_least / (is_double ? TS_DOUBLE : 1) / (rows->top_k ? TS_FILTERED : 1) + 1;
-    const intptr_t threads = numbers / least < rows->n_rows ? numbers / least : rows->n_rows;
-    return threads < most ? (int)threads : most;
-}
-
-static void ts_run_alone(ts_function which, int is_double, const ts_rows *rows) {
-    ts_scratch scratch;
-    ts_begin_scratch(&scratch);
-    double *const memory = ts_reserve(&scratch, ts_scratch_doubles(which, rows));
-    if (memory)
-        ts_active->functions[which][is_double](rows, memory);
-    ts_end_scratch(&scratch);
-}
-
+/* Have a call worked on, with the help of others. */
 static void ts_run_shared(ts_work *work) {
     ts_lock_team();
     work->next = ts_team.open;
@@ -279,28 +241,144 @@ static void ts_run_shared(ts_work *work) {
     ts_out_of_memory |= work->is_out_of_memory;
 }
 
-/* Call the kernel on all rows, with the help of at most n_threads - 1 others, and the scratch memory that it needs.
- * Without memory, leave it to `ts_take_out_of_memory`. */
-static void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads) {
-    if (n_threads > 1)
-        n_threads = ts_worth(rows, is_double, n_threads);
-    if (n_threads <= 1) {
-        ts_run_alone(which, is_double, rows);
-        return;
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+/* Rows of a call, and the kernel for them. */
+typedef struct {
+    const ts_rows *rows;
+    ts_function which;
+    void (*function)(const ts_rows *rows, double *scratch);
+} ts_call;
+
+static void ts_call_kernel(const ts_call *call, const ts_rows *rows, ts_scratch *scratch) {
+    double *const memory = ts_reserve(scratch, ts_scratch_doubles(call->which, rows));
+    if (memory)
+        call->function(rows, memory);
+}
+
+/* Rows from number n on. */
+static void ts_skip(ts_rows *rows, intptr_t n) {
+    rows->n_rows -= n;
+    ts_vector *const vectors[] = {&rows->logits, &rows->out, &rows->u, &rows->index, &rows->log_prob};
+    const char **const numbers[] = {&rows->temperature, &rows->top_k, &rows->top_p, &rows->min_p, &rows->options};
+    const intptr_t of_vectors[] = {rows->logits_step, rows->out_step, rows->u_step, rows->index_step,
+                                   rows->log_prob_step};
+    const intptr_t of_numbers[] = {rows->temperature_step, rows->top_k_step, rows->top_p_step, rows->min_p_step,
+                                   rows->options_step};
+    for (int i = 0; i < 5; i++) {
+        if (vectors[i]->data)
+            vectors[i]->data += n * of_vectors[i];
+        if (*numbers[i])
+            *numbers[i] += n * of_numbers[i];
     }
-    ts_work work = {.rows = rows,
-                    .which = which,
-                    .function = ts_active->functions[which][is_double],
-                    .n_threads = n_threads,
-                    .n_wanted = n_threads - 1,
-                    .ended = TS_NO_SIGNAL};
+}
+
+static void ts_take_rows(const ts_work *work, intptr_t first, intptr_t n, ts_scratch *scratch) {
+    const ts_call *const call = (const ts_call *)work->what;
+    ts_rows rows = *call->rows;
+    ts_skip(&rows, first);
+    rows.n_rows = n;
+    ts_call_kernel(call, &rows, scratch);
+}
+
+static void ts_share_rows(const ts_call *call, int n_threads) {
+    const ts_rows *const rows = call->rows;
     const intptr_t size = rows->logits.type == TS_F64 ? 8 : rows->logits.type == TS_F32 ? 4 : 2;
     const int are_together = rows->n_categories <= TS_SHORT || rows->logits.stride != size;
     const intptr_t of_size = ts_thread_least / TS_OF_LEAST / (rows->n_categories + rows->n_draws);
     const intptr_t of_rows = rows->n_rows / n_threads / TS_PARTS;
-    work.lot = !are_together ? 1 : rows->n_rows / n_threads < 2 * TS_LARGE_LOT ? TS_LOT : TS_LARGE_LOT;
-    work.least = ((of_size > of_rows ? of_size : of_rows) / work.lot + 1) * work.lot;
+    const intptr_t lot = !are_together ? 1 : rows->n_rows / n_threads < 2 * TS_LARGE_LOT ? TS_LOT : TS_LARGE_LOT;
+    ts_work work = {.function = ts_take_rows,
+                    .what = call,
+                    .n_threads = n_threads,
+                    .n_wanted = n_threads - 1,
+                    .n_parts = rows->n_rows,
+                    .least = ((of_size > of_rows ? of_size : of_rows) / lot + 1) * lot,
+                    .lot = lot,
+                    .ended = TS_NO_SIGNAL};
     ts_run_shared(&work);
+}
+
+static void ts_run_alone(const ts_call *call) {
+    ts_scratch scratch;
+    ts_begin_scratch(&scratch);
+    ts_call_kernel(call, call->rows, &scratch);
+    ts_end_scratch(&scratch);
+}
+
+/* ---- blocks of a row -------------------------------------------------------------------------------------------- */
+
+/* Threads that share each row of a call. */
+typedef struct {
+    ts_sharing sharing; /* first, so that a pointer to it is one to all of this */
+    int n_threads;
+} ts_crew;
+
+typedef struct {
+    ts_part function;
+    void *work;
+} ts_blocks_of_row;
+
+static void ts_take_blocks(const ts_work *work, intptr_t first, intptr_t n, ts_scratch *scratch) {
+    const ts_blocks_of_row *const blocks = (const ts_blocks_of_row *)work->what;
+    (void)scratch;
+    blocks->function(blocks->work, first, n);
+}
+
+static void ts_share_blocks(const ts_sharing *sharing, ts_part function, void *what, intptr_t n_blocks) {
+    const int n_threads = ((const ts_crew *)sharing)->n_threads;
+    const ts_blocks_of_row blocks = {function, what};
+    const intptr_t of_size = ts_thread_least / TS_OF_LEAST / TS_BLOCK, of_blocks = n_blocks / n_threads / TS_PARTS;
+    ts_work work = {.function = ts_take_blocks,
+                    .what = &blocks,
+                    .n_threads = n_threads,
+                    .n_wanted = n_threads - 1,
+                    .n_parts = n_blocks,
+                    .least = (of_size > of_blocks ? of_size : of_blocks) + 1,
+                    .lot = 1,
+                    .ended = TS_NO_SIGNAL};
+    ts_run_shared(&work);
+}
+
+/* ---- a call ----------------------------------------------------------------------------------------------------- */
+
+/* Numbers that are worth a thread. */
+static intptr_t ts_least(const ts_rows *rows, int is_double) {
+    return ts_thread_least / (is_double ? TS_DOUBLE : 1) / (rows->top_k ? TS_FILTERED : 1) + 1;
+}
+
+/* Whether threads had better share each row than all rows: these are long, few, and not as many for each thread. */
+static int ts_is_shared_by_blocks(ts_function which, const ts_rows *rows, int is_double, int n_threads) {
+    const int has_blocks = which != TS_BEST && which != TS_SUPPORT && !rows->top_k && !rows->are_weights;
+    return has_blocks && rows->n_categories / 2 >= ts_least(rows, is_double) && rows->n_rows < TS_LOT &&
+           rows->n_rows < 4 * (intptr_t)n_threads && rows->n_rows % n_threads != 0;
+}
+
+/* So many threads as n parts of this size are worth, at most `most`. */
+static int ts_worth(intptr_t n, intptr_t size, intptr_t least, int most) {
+    const intptr_t threads = n * size / least < n ? n * size / least : n;
+    return threads < most ? (int)threads : most;
+}
+
+/* Call the kernel on all rows, with the help of at most n_threads - 1 others, and the scratch memory that it needs.
+ * Without memory, leave it to `ts_take_out_of_memory`. */
+static void ts_run(ts_function which, int is_double, const ts_rows *rows, int n_threads) {
+    const ts_call call = {rows, which, ts_active->functions[which][is_double]};
+    if (n_threads > 1 && ts_is_shared_by_blocks(which, rows, is_double, n_threads)) {
+        ts_rows shared = *rows;
+        ts_crew crew = {{ts_share_blocks}, 0};
+        crew.n_threads = ts_worth(rows->n_categories / TS_BLOCK, TS_BLOCK, ts_least(rows, is_double), n_threads);
+        shared.sharing = &crew.sharing;
+        const ts_call of_blocks = {&shared, which, call.function};
+        ts_run_alone(&of_blocks);
+        return;
+    }
+    if (n_threads > 1)
+        n_threads = ts_worth(rows->n_rows, rows->n_categories + rows->n_draws, ts_least(rows, is_double), n_threads);
+    if (n_threads > 1)
+        ts_share_rows(&call, n_threads);
+    else
+        ts_run_alone(&call);
 }
 
 #endif

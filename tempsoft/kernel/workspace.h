@@ -56,28 +56,29 @@ typedef struct {
     sorted_draw *sorted;
     intptr_t *block_of; /* of a draw, and the fraction of it */
     double *fraction;
-    tempering k;          /* of the last row; most have the same */
-    REAL *turned;         /* rows that are worked on together, or their exponentials: see ts_together_doubles */
-    ts_tries tries;       /* of a c for rows together, */
-    ts_tries guesses;     /* and of one that did for those before: */
-    double guess;         /* it, or NaN */
-    REAL *row_of;         /* of each number of LANES rows, as bits, */
-    intptr_t rows_of;     /* of so many categories, 0 if none yet */
-    double *tile;         /* for columns.h */
-    REAL *sink;           /* for filters: a vector, for a search that collects nothing; */
-    REAL *window;         /* two windows, */
-    intptr_t room;        /* of so many numbers */
-    REAL *kept;           /* and the exponentials of a row that is cut by its mass, */
-    ts_plan ready;        /* the plan of that row after the cut, from them, */
-    int is_ready;         /* if it was made, */
-    int takes_ready;      /* as it is for a function that takes it, */
-    int takes_kept;       /* and perhaps those, then 0 where the cut removed something */
-    REAL *row;            /* a row of exponentials, or NULL */
-    R(waiting) * waiting; /* what is known of those that wait there, or NULL if none do */
-    int past_cache;       /* whether results are written past the cache */
-    double *strip;        /* a strip of columns, or NULL */
-    double *lists;        /* for chosen.h: entries in the order of their logits */
-    uint64_t *taken;      /* for draws without replacement: a bit an entry */
+    tempering k;               /* of the last row; most have the same */
+    REAL *turned;              /* rows that are worked on together, or their exponentials: see ts_together_doubles */
+    ts_tries tries;            /* of a c for rows together, */
+    ts_tries guesses;          /* and of one that did for those before: */
+    double guess;              /* it, or NaN */
+    REAL *row_of;              /* of each number of LANES rows, as bits, */
+    intptr_t rows_of;          /* of so many categories, 0 if none yet */
+    double *tile;              /* for columns.h */
+    REAL *sink;                /* for filters: a vector, for a search that collects nothing; */
+    REAL *window;              /* two windows, */
+    intptr_t room;             /* of so many numbers */
+    REAL *kept;                /* and the exponentials of a row that is cut by its mass, */
+    ts_plan ready;             /* the plan of that row after the cut, from them, */
+    int is_ready;              /* if it was made, */
+    int takes_ready;           /* as it is for a function that takes it, */
+    int takes_kept;            /* and perhaps those, then 0 where the cut removed something */
+    REAL *row;                 /* a row of exponentials, or NULL */
+    R(waiting) * waiting;      /* what is known of those that wait there, or NULL if none do */
+    int past_cache;            /* whether results are written past the cache */
+    double *strip;             /* a strip of columns, or NULL */
+    const ts_sharing *sharing; /* of each row, or NULL */
+    double *lists;             /* for chosen.h: entries in the order of their logits */
+    uint64_t *taken;           /* for draws without replacement: a bit an entry */
 } R(scratch);
 
 #if TS_REAL == 64
@@ -134,6 +135,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
         left += ts_lines(ts_row_doubles(rows));
     }
     s.past_cache = rows->past_cache;
+    s.sharing = rows->sharing;
     s.strip = ts_has_strip(which, rows) ? left : NULL;
     s.waiting = s.row && ts_are_waiting(rows) ? (R(waiting) *)(s.row + n_blocks * TS_BLOCK) : NULL;
     if (s.waiting)
