@@ -190,7 +190,14 @@ CASES: tuple[Case, ...] = (
     _ONE_DECISION,
     # the evidence of a few and of many hypotheses, in log-probabilities
     replace(_ONE_DECISION, name="one_row", shape=(1000,), functions=(*MAPS, LOGSUMEXP), main=()),
-    replace(_ONE_DECISION, name="long_row", shape=(1_000_000,), functions=(*MAPS, LOGSUMEXP), main=()),
+    replace(
+        _ONE_DECISION,
+        name="long_row",
+        shape=(1_000_000,),
+        functions=(*MAPS, LOGSUMEXP),
+        main=(),
+        shared=True,
+    ),
     # a batch from an image classifier, a larger one, and a whole evaluation set of it
     _CLASSIFIER,
     # its five best labels

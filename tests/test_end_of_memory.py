@@ -52,6 +52,11 @@ def test_the_end_of_memory(compiled, n, dtype):
         for function in tempsoft.logsumexp, tempsoft.entropy:
             np.testing.assert_array_equal(function(x), function(apart))
         np.testing.assert_array_equal(tempsoft.sample(x, rng=1), tempsoft.sample(apart, rng=1))
+        several = {"rng": 1, "num_samples": 3, "return_log_prob": True}
+        for got, right in zip(tempsoft.sample(x, **several), tempsoft.sample(apart, **several), strict=True):
+            np.testing.assert_array_equal(got, right)
+        for got, right in zip(tempsoft.top_log_probs(x, 2), tempsoft.top_log_probs(apart, 2), strict=True):
+            np.testing.assert_array_equal(got, right)
         wide = at_the_end((n_rows, n + 3), dtype)  # rows with something between them, to be left alone
         wide[...] = 7
         tempsoft.softmax(x, out=wide[:, 3:])

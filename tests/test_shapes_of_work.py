@@ -195,6 +195,10 @@ def test_short_rows_at_extreme_temperatures(compiled, n):
                 assert together.tobytes() == one_by_one(function, x, temperature=temperature).tobytes()
                 columns = function(x.T.copy(), temperature, axis=0)
                 assert together.tobytes() == (columns.T if name in MAPS else columns).tobytes()
+            best = compiled.top_log_probs(x, 5, temperature)
+            each = [compiled.top_log_probs(row, 5, temperature) for row in x]
+            assert best[0].tobytes() == np.stack([row[0] for row in each]).tobytes()
+            assert best[1].tobytes() == np.stack([row[1] for row in each]).tobytes()
 
 
 @pytest.mark.parametrize("n", [2, 16, 60, 100])
@@ -260,6 +264,30 @@ def test_draws_from_adjacent_rows(compiled, n, dtype):
             assert draws.tolist() == [int(compiled.sample(row, u=one)) for row, one in zip(x, u, strict=True)]
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
+@pytest.mark.parametrize("n", [2, 3, 10, 33, 64, 100, 128, 129])
+def test_draws_in_turn(compiled, n, dtype):
+    """A few from each short row, and log-probabilities of any number: what a row by itself has."""
+    x = rows(700, n, dtype)
+    for count in (1, 2, 3, 256 // n, 256 // n + 1, 40):
+        u = np.random.default_rng(count).random((700, count))
+        u[::7, 0], u[1::7, 0] = 0.0, 1 - 2.0**-53
+        for temperature in (0.8, np.linspace(0.0, 2.0, 700)):
+            options = {"num_samples": count, "on_invalid": "mark"}
+            draws, log_probs = compiled.sample(x, temperature, u=u, return_log_prob=True, **options)
+            assert compiled.sample(x, temperature, u=u, **options).tobytes() == draws.tobytes()
+            backwards = compiled.sample(x, temperature, u=u[:, ::-1], return_log_prob=True, **options)
+            assert backwards[0].tobytes() == draws[:, ::-1].tobytes()
+            assert backwards[1].tobytes() == log_probs[:, ::-1].tobytes()
+            for row in range(0, 700, 1 if count == 2 else 11):
+                t = temperature if np.ndim(temperature) == 0 else temperature[row]
+                alone = compiled.sample(x[row], t, u=u[row], return_log_prob=True, **options)
+                assert draws[row].tobytes() == alone[0].tobytes()
+                assert log_probs[row].tobytes() == alone[1].tobytes()
+    assert (draws[3] == -1).all()
+    assert np.isnan(log_probs[3]).all()
+
+
 @pytest.mark.parametrize("dtype", ["float16", BFLOAT16, "float32", "float64"])
 @pytest.mark.parametrize("n", [2, 3, 8, 10, 33, 100, 128, 129])
 def test_draws_from_weights_together(compiled, n, dtype):
@@ -276,6 +304,13 @@ def test_draws_from_weights_together(compiled, n, dtype):
     assert draws.tolist() == [int(draw) for draw in each]
     assert (draws[[5, 6, 7, 50]] == -1).all()
     assert (weights[np.arange(200), draws][draws >= 0] > 0).all()
+    u = np.column_stack([u, u[::-1]])
+    draws = compiled.sample_weights(weights, u=u, num_samples=2, on_invalid="mark", return_log_prob=True)
+    options = {"num_samples": 2, "on_invalid": "mark", "return_log_prob": True}
+    each = [compiled.sample_weights(w, u=numbers, **options) for w, numbers in zip(weights, u, strict=True)]
+    assert draws[0].tobytes() == np.stack([row[0] for row in each]).tobytes()
+    assert draws[1].tobytes() == np.stack([row[1] for row in each]).tobytes()
+    assert compiled.sample_weights(weights, u=u, num_samples=2, on_invalid="mark").tobytes() == draws[0].tobytes()
 
 
 @pytest.mark.parametrize("columns", [31, 32, 64, 100, 128, 200, 333])

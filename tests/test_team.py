@@ -94,7 +94,7 @@ RELIEFS = {
 @given(
     st.sampled_from(WHOLE_ROW), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(["e", "f", "d"]),
     st.sampled_from(sorted(RELIEFS)), st.integers(1, 7), st.integers(18_000, 60_000), st.integers(2, 5),
-    st.integers(100, 9000), st.integers(0, 2**32),
+    st.integers(100, 4000), st.integers(0, 2**32),
 )  # fmt: skip
 @settings(max_examples=300)
 def test_shared_blocks_have_the_same_bits(call, layout, dtype, relief, n_rows, n, workers, least, seed):

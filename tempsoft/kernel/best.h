@@ -3,7 +3,9 @@
  * The largest number of each group is known; the largest of these is taken out, and found again without it.
  */
 
-#define MOST_BEST 64 /* entries: of more, a search for the last of them and a sort take less time */
+#define MOST_BEST 64 /* entries: of many more, a search for the last of them and a sort take less time */
+
+_Static_assert(MOST_BEST % LANES == 0, "their log-probabilities are made in whole vectors");
 
 typedef struct {
     REAL *x;                       /* whole groups; what was taken is -inf */
@@ -55,7 +57,7 @@ static void R(put_best)(const ts_rows *rows, intptr_t i, const REAL *x, const R(
     const ts_vector row = {rows->logits.data + rows->logits_step * i, rows->logits.stride, rows->logits.type};
     const intptr_t n = rows->n_categories, k = rows->n_draws;
     ts_vector index = rows->index;
-    REAL values[MOST_BEST + LANES];
+    REAL values[MOST_BEST];
     R(groups) groups = R(groups_of)(x ? x : R(load)(&row, 0, n, s->block), n, s->block);
     index.data += rows->index_step * i;
     for (intptr_t m = 0; m < k; m++)

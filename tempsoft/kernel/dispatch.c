@@ -129,11 +129,18 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const intptr_t lists = which == TS_BEST   ? ts_lines(4 * rows->n_draws)
                            : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
                                               : 0;
-    if (rows->top_k || which == TS_BEST) /* for filters: a vector, two windows, and a row */
-        return (size_t)(always + lists + TS_GROUP + 2 * (ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK);
     const intptr_t together = ts_together_doubles(rows);
+    if (rows->top_k || which == TS_BEST) { /* for filters: a vector, two windows, and a row; or rows of the best */
+        const intptr_t filters = lists + TS_GROUP + 2 * (ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK;
+        return (size_t)(always + (filters > together ? filters : together));
+    }
+    if (which == TS_DRAW && rows->n_categories <= TS_SHORT) {
+        const size_t draws = (size_t)(always + together);
+        const size_t log_probs = rows->log_prob.data ? ts_scratch_doubles(TS_LOG_PROB, rows) : 0; /* after those */
+        return draws > log_probs ? draws : log_probs;
+    }
     if (which == TS_DRAW)
-        return (size_t)(always + (rows->n_categories <= TS_SHORT ? together : 0));
+        return (size_t)always;
     const intptr_t row = ts_has_row(which, rows) ? ts_lines(ts_row_doubles(rows)) : 0; /* softmax.h */
     const intptr_t tiles = ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     const intptr_t strip =

@@ -107,8 +107,8 @@ typedef enum {
     TS_PAST_READ_TWICE /* to L2, and then to L1; columns by narrow strips */
 } ts_past;
 
-/* Threads that share a long row. A kernel has them call `part` for all of its blocks, from `first` on so many, each block
- * once; when `share` returns, that is done. */
+/* Threads that share a long row. A kernel has them call `part` for all of its blocks, n from `first` on at a time, each
+ * block once; when `share` returns, that is done. */
 typedef void (*ts_part)(void *work, intptr_t first, intptr_t n);
 typedef struct ts_sharing {
     void (*share)(const struct ts_sharing *sharing, ts_part part, void *work, intptr_t n_blocks);
@@ -162,6 +162,23 @@ static inline intptr_t ts_block_length(intptr_t n, intptr_t b) {
 /* The temperature of row i, and all its knobs. */
 static inline double temperature_of(const ts_rows *rows, intptr_t i) {
     return *(const double *)(rows->temperature + rows->temperature_step * i);
+}
+
+/* Have `rows` be those from number n on. */
+static inline void ts_skip(ts_rows *rows, intptr_t n) {
+    rows->n_rows -= n;
+    ts_vector *const vectors[] = {&rows->logits, &rows->out, &rows->u, &rows->index, &rows->log_prob};
+    const char **const numbers[] = {&rows->temperature, &rows->top_k, &rows->top_p, &rows->min_p, &rows->options};
+    const intptr_t of_vectors[] = {rows->logits_step, rows->out_step, rows->u_step, rows->index_step,
+                                   rows->log_prob_step};
+    const intptr_t of_numbers[] = {rows->temperature_step, rows->top_k_step, rows->top_p_step, rows->min_p_step,
+                                   rows->options_step};
+    for (int i = 0; i < 5; i++) {
+        if (vectors[i]->data)
+            vectors[i]->data += n * of_vectors[i];
+        if (*numbers[i])
+            *numbers[i] += n * of_numbers[i];
+    }
 }
 
 static inline ts_knobs no_filters(double temperature) { return (ts_knobs){.temperature = temperature, .top_p = 1}; }

@@ -1,10 +1,10 @@
-/* Threads that share the rows of a call, or the blocks of a long row, without Python: one that needs the GIL is woken twice, and to be woken takes
- * 50 us, in which two threads work on 100,000 numbers.
+/* Threads that share the rows of a call, or the blocks of a long row, without Python: one that needs the GIL is woken
+ * twice, and to be woken takes 50 us, in which two threads work on 100,000 numbers.
  *
- * A call open to helpers is on a list until all of its rows are taken, and helpers without work sleep on another. Both
- * lists and all they hold are guarded by one lock, which is never held for long: not while rows are worked on, and not
- * to wait for anything. Each thread takes rows as it comes to it, many at first and ever fewer, so that none is late at
- * the end, and each row is computed by itself: who takes it changes no bit. Rows are parts of work, and so are blocks.
+ * A call open to helpers is on a list until all of its parts are taken, and helpers without work sleep on another. Both
+ * lists and all they hold are guarded by one lock, which is never held for long: not while parts are worked on, and not
+ * to wait for anything. Each thread takes parts as it comes to them, many at first and ever fewer, so that none is late
+ * at the end, and each is computed by itself: who takes it changes no bit.
  */
 #ifndef TEMPSOFT_TEAM_H
 #define TEMPSOFT_TEAM_H
@@ -16,14 +16,16 @@
 #include "threads.h"
 
 enum {
-    TS_FILTERED = 4,    /* numbers that take as long as one of a row with filters, */
-    TS_DOUBLE = 2,      /* and as one of float64 */
-    TS_PARTS = 32,      /* of a thread's share, what is taken at once is at least one, */
-    TS_OF_LEAST = 4,    /* and of the least that is worth a thread one of so many */
-    TS_LOT = 16,        /* rows that are best taken together, where they are short or columns */
-    TS_LARGE_LOT = 128, /* the same of many: columns of a strip */
-    TS_YIELDS = 100,    /* of a thread that stays awake, as something is to come soon: some 50 us */
-    TS_TRIES = 1000     /* to get the lock: some 20 us */
+    TS_FILTERED = 4,      /* numbers that take as long as one of a row with filters, */
+    TS_DOUBLE = 2,        /* and as one of float64 */
+    TS_PARTS = 32,        /* of a thread's share, what is taken at once is at least one, */
+    TS_OF_LEAST = 4,      /* and of the least that is worth a thread one of so many, */
+    TS_OF_LEAST_ROW = 16, /* or, of the blocks of a row, for whose end all wait twice, of so many */
+    TS_LONG = 4,          /* a row that is shared has so many times the least that is worth a thread */
+    TS_LOT = 16,          /* rows that are best taken together, where they are short or columns */
+    TS_LARGE_LOT = 128,   /* the same of many: columns of a strip */
+    TS_YIELDS = 100,      /* of a thread that stays awake, as something is to come soon: some 50 us */
+    TS_TRIES = 1000       /* to get the lock: some 20 us */
 };
 
 /* Numbers of float32 for each thread of a call, which take as long as to be woken. A test has fewer. */
@@ -256,23 +258,6 @@ static void ts_call_kernel(const ts_call *call, const ts_rows *rows, ts_scratch 
         call->function(rows, memory);
 }
 
-/* Rows from number n on. */
-static void ts_skip(ts_rows *rows, intptr_t n) {
-    rows->n_rows -= n;
-    ts_vector *const vectors[] = {&rows->logits, &rows->out, &rows->u, &rows->index, &rows->log_prob};
-    const char **const numbers[] = {&rows->temperature, &rows->top_k, &rows->top_p, &rows->min_p, &rows->options};
-    const intptr_t of_vectors[] = {rows->logits_step, rows->out_step, rows->u_step, rows->index_step,
-                                   rows->log_prob_step};
-    const intptr_t of_numbers[] = {rows->temperature_step, rows->top_k_step, rows->top_p_step, rows->min_p_step,
-                                   rows->options_step};
-    for (int i = 0; i < 5; i++) {
-        if (vectors[i]->data)
-            vectors[i]->data += n * of_vectors[i];
-        if (*numbers[i])
-            *numbers[i] += n * of_numbers[i];
-    }
-}
-
 static void ts_take_rows(const ts_work *work, intptr_t first, intptr_t n, ts_scratch *scratch) {
     const ts_call *const call = (const ts_call *)work->what;
     ts_rows rows = *call->rows;
@@ -328,7 +313,7 @@ static void ts_take_blocks(const ts_work *work, intptr_t first, intptr_t n, ts_s
 static void ts_share_blocks(const ts_sharing *sharing, ts_part function, void *what, intptr_t n_blocks) {
     const int n_threads = ((const ts_crew *)sharing)->n_threads;
     const ts_blocks_of_row blocks = {function, what};
-    const intptr_t of_size = ts_thread_least / TS_OF_LEAST / TS_BLOCK, of_blocks = n_blocks / n_threads / TS_PARTS;
+    const intptr_t of_size = ts_thread_least / TS_OF_LEAST_ROW / TS_BLOCK, of_blocks = n_blocks / n_threads / TS_PARTS;
     ts_work work = {.function = ts_take_blocks,
                     .what = &blocks,
                     .n_threads = n_threads,
@@ -350,7 +335,7 @@ static intptr_t ts_least(const ts_rows *rows, int is_double) {
 /* Whether threads had better share each row than all rows: these are long, few, and not as many for each thread. */
 static int ts_is_shared_by_blocks(ts_function which, const ts_rows *rows, int is_double, int n_threads) {
     const int has_blocks = which != TS_BEST && which != TS_SUPPORT && !rows->top_k && !rows->are_weights;
-    return has_blocks && rows->n_categories / 2 >= ts_least(rows, is_double) && rows->n_rows < TS_LOT &&
+    return has_blocks && rows->n_categories / TS_LONG >= ts_least(rows, is_double) && rows->n_rows < TS_LOT &&
            rows->n_rows < 4 * (intptr_t)n_threads && rows->n_rows % n_threads != 0;
 }
 

@@ -110,7 +110,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.sorted = (sorted_draw *)take_lines(&left, 2 * n_draws);
     s.block_of = (intptr_t *)take_lines(&left, n_draws);
     s.fraction = take_lines(&left, n_draws);
-    s.lists = left; /* filtered rows are not taken as tiles, so there may be others here */
+    s.lists = left; /* of rows one by one; those that are taken together may have others here */
     s.taken = (uint64_t *)left;
     s.turned = (REAL *)left;
     s.tries = s.guesses = (ts_tries){0, 0};
