@@ -60,7 +60,7 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
  * none, or results go past the cache, more time goes by reading, and what is read goes to L2 first. */
 TS_INLINE void R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, double c, const char *to,
                                int past_cache, R(seen) * seen) {
-    const intptr_t length = f->n * f->n_rows, size = R(size_of)(type);
+    const intptr_t length = f->n * f->n_rows, size = ts_size_of(type);
     const int is_far = past_cache && f->n >= FEWEST_FAR, is_twice = !past_cache && !to;
     const R(scale) scale = R(scale_of)(k, c, 0);
     intptr_t i = 0;
@@ -117,7 +117,7 @@ static intptr_t R(first_on_line)(const ts_rows *rows) {
 
 /* Whether rows are adjacent, and it is time to try. */
 static int R(are_adjacent)(const ts_rows *rows, R(scratch) * s) {
-    if (rows->logits_step != rows->n_categories * R(size_of)(rows->logits.type) || rows->temperature_step != 0 ||
+    if (rows->logits_step != rows->n_categories * ts_size_of(rows->logits.type) || rows->temperature_step != 0 ||
         !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
         return 0;
     return is_time_to_try(&s->tries);

@@ -39,3 +39,4 @@
 #include "strips.h"
 #include "passing.h"
 #include "batch.h"
+#include "entry.h"

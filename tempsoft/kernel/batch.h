@@ -1,4 +1,4 @@
-/* The entry points: a batch of rows through the row or the column kernels. For REAL, by inclusion. */
+/* A batch of rows, each by itself or as many together as can be. For REAL, by inclusion. */
 
 /* How a function takes one row; all of a batch; and some from `first` on together, saying how many. */
 typedef void (*R(row_function))(const R(source) * row, intptr_t n, const ts_knobs *knobs, const ts_vector *out,
@@ -36,7 +36,7 @@ typedef struct {
 
 static shape_of_work R(shape_of)(const ts_rows *rows, const R(ways) * ways) {
     const intptr_t size = sizeof(REAL);
-    const int are_contiguous = rows->logits.stride == R(size_of)(rows->logits.type);
+    const int are_contiguous = rows->logits.stride == ts_size_of(rows->logits.type);
     const int are_many = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1;
     const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
     if (!rows->out.data && ways->of_short) /* draws */
@@ -99,29 +99,6 @@ static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memo
     end_call(status);
 }
 
-static void R(softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(
-        TS_SOFTMAX, rows, scratch,
-        (R(ways)){R(softmax_row), R(softmax_tile), R(softmax_short_rows), R(softmax_rows), R(softmax_strips)});
-}
-
-static void R(log_softmax)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_LOG_SOFTMAX, rows, scratch,
-                    (R(ways)){R(log_softmax_row), R(log_softmax_tile), R(log_softmax_short_rows), R(log_softmax_rows),
-                              R(log_softmax_strip)});
-}
-
-static void R(logsumexp)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(
-        TS_LOGSUMEXP, rows, scratch,
-        (R(ways)){R(logsumexp_row), R(logsumexp_tile), R(logsumexp_short_rows), R(logsumexp_rows), R(logsumexp_strip)});
-}
-
-static void R(entropy)(const ts_rows *rows, double *scratch) {
-    R(for_each_row)(TS_ENTROPY, rows, scratch,
-                    (R(ways)){R(entropy_row), R(entropy_tile), NULL, R(entropy_rows), R(entropy_strip)});
-}
-
 /* Those with an index: support, log_prob, best and draws. */
 static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *memory) {
     const unsigned status = begin_call();
@@ -169,50 +146,4 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
             R(draw_row)(&row, n, &knobs, &u, &index, &log_prob, m, &s);
     }
     end_call(status);
-}
-
-static void R(support)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_SUPPORT, rows, scratch); }
-static void R(log_prob)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_LOG_PROB, rows, scratch); }
-static void R(best)(const ts_rows *rows, double *scratch) { R(for_each_indexed)(TS_BEST, rows, scratch); }
-
-#if TS_REAL == 64 /* used by both */
-enum {
-    MOST_IN_TURN = 256,     /* categories of a row times draws from it, which are made one after another */
-    BYTES_IN_TURN = 1 << 14 /* of rows that are drawn from in turn: they stay in L1 */
-};
-
-static int are_drawn_in_turn(const ts_rows *rows) {
-    return rows->n_draws > 1 && rows->n_draws * rows->n_categories <= MOST_IN_TURN;
-}
-#endif
-
-/* Some rows at a time: a draw from each, as that is made of many rows together, and then another, unless they are too
- * many; then log-probabilities of all, which are made so, too. */
-static void R(draw_in_turn)(const ts_rows *rows, double *scratch) {
-    const intptr_t bytes = rows->n_categories * R(size_of)(rows->logits.type);
-    const intptr_t most = (BYTES_IN_TURN / bytes / TILE + 1) * TILE;
-    for (intptr_t first = 0; first < rows->n_rows; first += most) {
-        ts_rows some = *rows, draws;
-        ts_skip(&some, first);
-        some.n_rows = some.n_rows < most ? some.n_rows : most;
-        draws = some;
-        draws.log_prob.data = NULL;
-        draws.n_draws = are_drawn_in_turn(rows) ? 1 : rows->n_draws;
-        for (intptr_t m = 0; m < rows->n_draws; m += draws.n_draws) {
-            R(for_each_indexed)(TS_DRAW, &draws, scratch);
-            draws.u.data += draws.u.stride;
-            draws.index.data += draws.index.stride;
-        }
-        if (rows->log_prob.data)
-            R(for_each_indexed)(TS_LOG_PROB, &some, scratch);
-    }
-}
-
-static void R(draw)(const ts_rows *rows, double *scratch) {
-    const int are_short = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1 &&
-                          rows->n_categories <= TS_SHORT && rows->logits.stride == R(size_of)(rows->logits.type);
-    if (are_short && (rows->log_prob.data ? !rows->are_weights : are_drawn_in_turn(rows)))
-        R(draw_in_turn)(rows, scratch);
-    else
-        R(for_each_indexed)(TS_DRAW, rows, scratch);
 }

@@ -85,7 +85,7 @@ TS_INLINE void R(divide_some)(const R(undivided) * d, intptr_t start, intptr_t e
     REAL buffer[TS_GROUP + LANES];
     for (intptr_t at = start; at < end; at += TS_GROUP) {
         const intptr_t n = end - at < TS_GROUP ? end - at : TS_GROUP;
-        const ts_vector to = {d->to, R(size_of)(type), type};
+        const ts_vector to = {d->to, ts_size_of(type), type};
         REAL *const place = R(place)(&to, at, buffer);
         for (intptr_t i = 0; i < n; i += LANES)
             V(store_up_to)(place + i, n - i, R(probability)(V(load)(d->e + at + i), &d->factor, d->factor.is_low));
@@ -152,7 +152,7 @@ static inline intptr_t R(place_in_turn)(intptr_t at, intptr_t turn, intptr_t who
  * `in_place`: they take the place of those, or of some before them. */
 TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t n, ts_type type, const R(scale) * scale,
                                 R(seen) * seen, REAL *e, const R(undivided) * before, int past_cache, int in_place) {
-    const intptr_t size = R(size_of)(type);
+    const intptr_t size = ts_size_of(type);
     const intptr_t head = before ? before->head : 0, body = before ? before->body : 0;
     const intptr_t whole = body / TS_GROUP * TS_GROUP;
     const intptr_t late = in_place || past_cache ? 0 : LATE;

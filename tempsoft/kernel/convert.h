@@ -37,8 +37,6 @@ static void halves_from_f32(const float *x, ts_type type, intptr_t n, uint16_t *
 
 static inline int R(is_plain)(const ts_vector *v) { return v->stride == (intptr_t)sizeof(REAL) && v->type == PLAIN; }
 
-static inline intptr_t R(size_of)(ts_type type) { return type == TS_F64 ? 8 : type == TS_F32 ? 4 : 2; }
-
 /* A vector of contiguous numbers from p + i of their type, and to it. */
 TS_INLINE VR R(load_typed)(const char *p, intptr_t i, ts_type type) {
 #if TS_REAL == 32

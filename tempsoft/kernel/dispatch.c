@@ -4,6 +4,7 @@
  * set: a vec_*.h, an isa_*.c, and a line in the table here.
  */
 #include "plan.h"
+#include "turned.h"
 
 #if defined(__AVX__)
 #error "dispatch.c must be built for the baseline CPU, without -march=native or -mavx"
@@ -119,6 +120,13 @@ int ts_is_supported(const ts_kernels *kernels) {
 
 /* What scratch_of in workspace.h takes. */
 size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
+    const ts_turning what = ts_turning_of(which, rows);
+    if (what.logits || what.out) {
+        const ts_rows turned = ts_turned(rows, what, ts_n_turned(rows));
+        const intptr_t of_logits = what.logits ? ts_turned_doubles(rows, rows->logits.type) : 0;
+        const intptr_t of_out = what.out ? ts_turned_doubles(rows, rows->out.type) : 0;
+        return (size_t)(TS_LINE_DOUBLES + of_logits + of_out) + ts_scratch_doubles(which, &turned);
+    }
     const intptr_t n_blocks = rows->n_categories / TS_BLOCK + 1;
     const intptr_t n_draws = which != TS_DRAW ? 0 : rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
     const intptr_t of_blocks =

@@ -35,7 +35,7 @@ TS_INLINE double R(sum_of_depths)(const REAL *e, const char *x, intptr_t n, ts_t
     }
     if (i < n) {
         REAL buffer[TS_GROUP];
-        const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+        const ts_vector numbers = {(char *)x, ts_size_of(type), type};
         const REAL *const last = R(load)(&numbers, i, n - i, buffer);
         for (int k = 0; k < TS_GROUP / LANES; k++) {
             const intptr_t at = k * LANES;

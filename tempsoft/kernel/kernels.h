@@ -17,6 +17,7 @@
 #include "log.h"
 #include "plan.h"
 #include "tempering.h"
+#include "turned.h"
 
 #if defined(__GNUC__)
 #define TS_INLINE static inline __attribute__((always_inline))

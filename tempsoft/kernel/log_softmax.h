@@ -3,7 +3,7 @@
 /* log_softmax of entries start ... end, less than a group. */
 TS_INLINE void R(log_softmax_some)(const char *x, intptr_t start, intptr_t end, ts_type type,
                                    const R(log_scale) * scale, char *out) {
-    const ts_vector from = {(char *)x, R(size_of)(type), type}, to = {out, R(size_of)(type), type};
+    const ts_vector from = {(char *)x, ts_size_of(type), type}, to = {out, ts_size_of(type), type};
     for (intptr_t i = start; i < end; i += LANES) {
         const intptr_t n = end - i < LANES ? end - i : LANES;
         REAL buffer[LANES];
@@ -18,7 +18,7 @@ TS_INLINE void R(log_softmax_some)(const char *x, intptr_t start, intptr_t end, 
 TS_INLINE void R(log_softmax_of)(const char *x, intptr_t n, ts_type type, const R(log_scale) * scale, char *out,
                                  R(seam) * seam) {
     const int past_cache = seam != NULL;
-    const intptr_t head = past_cache ? R(before_line)((REAL *)out) : 0, size = R(size_of)(type);
+    const intptr_t head = past_cache ? R(before_line)((REAL *)out) : 0, size = ts_size_of(type);
     intptr_t i = head < n ? head : n;
     if (past_cache && i > 0)
         R(log_softmax_some)(x, 0, i, type, scale, (char *)R(head_place)(seam, (REAL *)out, i));
@@ -52,7 +52,7 @@ typedef struct {
 
 /* The same of contiguous numbers of one type by the fast formula. */
 TS_INLINE void R(fast_log_blocks)(const R(log_results) * of, intptr_t first, intptr_t n, ts_type type, int past_cache) {
-    const intptr_t size = R(size_of)(type), n_categories = of->plan->n_categories;
+    const intptr_t size = ts_size_of(type), n_categories = of->plan->n_categories;
     const intptr_t start = first * TS_BLOCK, whole = start + n * TS_BLOCK;
     const intptr_t end = whole < n_categories ? whole : n_categories;
     const intptr_t piece = past_cache || n_categories <= TS_LONGEST ? end - start : TS_BLOCK;
@@ -69,7 +69,7 @@ static void R(log_blocks)(void *results, intptr_t first, intptr_t n, const R(scr
     const R(log_results) *const of = (const R(log_results) *)results;
     const ts_vector *const numbers = &of->row->numbers, *const out = of->out;
     const ts_type type = numbers->type;
-    const intptr_t size = R(size_of)(type);
+    const intptr_t size = ts_size_of(type);
     if (of->scale->fast && !of->row->is_cut && out->type == type && numbers->stride == size && out->stride == size) {
         if (type == TS_F16)
             R(fast_log_blocks)(of, first, n, TS_F16, 0);

@@ -31,6 +31,8 @@
 
 typedef enum { TS_F16, TS_BF16, TS_F32, TS_F64 } ts_type;
 
+static inline intptr_t ts_size_of(ts_type type) { return type == TS_F64 ? 8 : type == TS_F32 ? 4 : 2; }
+
 /* Equally spaced numbers in memory; the stride is in bytes. Always aligned and of native byte order. */
 typedef struct {
     char *data;

@@ -9,7 +9,7 @@
 
 /* Whether the rows are contiguous, at most a block and without filters. */
 static int R(are_one_block)(const ts_rows *rows) {
-    const intptr_t size = R(size_of)(rows->logits.type);
+    const intptr_t size = ts_size_of(rows->logits.type);
     const int is_like = rows->out.stride == 0 || (rows->out.stride == size && rows->out.type == rows->logits.type);
     return !rows->top_k && rows->n_categories > 1 && rows->n_categories <= TS_BLOCK && rows->n_rows > 1 &&
            rows->logits.stride == size && is_like;
@@ -57,7 +57,7 @@ static inline R(scale) R(scale_of_beginning)(const R(beginning) * b) {
 /* A row of these exponentials, of which quotients may be subnormal, divided by their sum; 0 if they have no meaning. */
 TS_APART int R(softmax_low_row)(const char *x, intptr_t n, ts_type type, R(scale) scale, R(seen) seen, const REAL *e,
                                 dd sum, char *to, int past_cache, R(seam) * seam, REAL *buffer) {
-    const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+    const ts_vector numbers = {(char *)x, ts_size_of(type), type};
     if (R(range_of)(&seen, R(load)(&numbers, 0, n, buffer), n, &scale) == TS_EXCEEDED)
         return 0;
     const R(undivided) row = R(undivided_of)(e, to, R(factor_of_one_block)(sum, 1), n, past_cache);

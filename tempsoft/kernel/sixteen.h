@@ -31,7 +31,7 @@ TS_INLINE VR R(first_max)(const char *x, intptr_t n, ts_type type) {
         return R(max_of_groups)(x, 1, type);
     VR max[TS_GROUP / LANES];
     REAL buffer[TS_GROUP] = {0}; /* for compilers that cannot tell what is not read */
-    const ts_vector numbers = {(char *)x, R(size_of)(type), type};
+    const ts_vector numbers = {(char *)x, ts_size_of(type), type};
     const REAL *first = R(load)(&numbers, 0, n, buffer);
     for (int v = 0; v < TS_GROUP / LANES; v++)
         max[v] = V(load_up_to)(first + v * LANES, n - v * LANES, V(set1)((REAL)-INFINITY));
@@ -55,7 +55,7 @@ TS_INLINE VR R(max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type ty
     for (int j = 0; j < LANES; j++, x += step) {
         max[j] = R(first_max)(x, n, type);
         if (has_second)
-            max[j] = V(max)(max[j], R(first_max)(x + TS_GROUP * R(size_of)(type), n - TS_GROUP, type));
+            max[j] = V(max)(max[j], R(first_max)(x + TS_GROUP * ts_size_of(type), n - TS_GROUP, type));
     }
     return R(largest_of_each)(max);
 }
@@ -90,7 +90,7 @@ static int R(are_in_reach)(const R(sixteen) * t, const ts_rows *rows, ts_type ty
     REAL buffer[TS_SIXTEEN];
     R(scale) scale = R(scale_of)(k, 0, 0);
     for (int i = 0; i < 16; i++) {
-        const ts_vector numbers = {rows->logits.data + (t->first + i) * rows->logits_step, R(size_of)(type), type};
+        const ts_vector numbers = {rows->logits.data + (t->first + i) * rows->logits_step, ts_size_of(type), type};
         const REAL *x = R(load)(&numbers, 0, rows->n_categories, buffer);
         scale.round_less_c = V(set1)(t->round_less_c[i]);
         if (R(exceeds)(R(block_max)(x, rows->n_categories), &scale))

@@ -268,8 +268,7 @@ static void ts_take_rows(const ts_work *work, intptr_t first, intptr_t n, ts_scr
 
 static void ts_share_rows(const ts_call *call, int n_threads) {
     const ts_rows *const rows = call->rows;
-    const intptr_t size = rows->logits.type == TS_F64 ? 8 : rows->logits.type == TS_F32 ? 4 : 2;
-    const int are_together = rows->n_categories <= TS_SHORT || rows->logits.stride != size;
+    const int are_together = rows->n_categories <= TS_SHORT || rows->logits.stride != ts_size_of(rows->logits.type);
     const intptr_t of_size = ts_thread_least / TS_OF_LEAST / (rows->n_categories + rows->n_draws);
     const intptr_t of_rows = rows->n_rows / n_threads / TS_PARTS;
     const intptr_t lot = !are_together ? 1 : rows->n_rows / n_threads < 2 * TS_LARGE_LOT ? TS_LOT : TS_LARGE_LOT;

@@ -1,0 +1,82 @@
+/* Columns that are turned into rows in scratch memory, some at a time: which ones, how many, and how they lie there.
+ * Plain C, as the scratch memory is found by it; what is done is left to turning.h.
+ *
+ * Columns of plain numbers have ways of their own, but not with filters, nor to be drawn from, nor of halves, nor from
+ * columns to rows. A number of each line of the cache would be read for each of those, and the line again for the next.
+ */
+#ifndef TEMPSOFT_TURNED_H
+#define TEMPSOFT_TURNED_H
+
+#include "plan.h"
+
+enum {
+    TS_TURNED_ROWS = 16,         /* at least, as lines of the cache are read whole, */
+    TS_TURNED_WIDE = 64,         /* or rather so many, */
+    TS_TURNED_NUMBERS = 1 << 20, /* of so many numbers at most, as that is memory, */
+    TS_TURNED_BYTES = 1 << 18,   /* and more where they are no more than this, to stay in cache */
+    TS_TURNED_APART = 32         /* numbers behind rows that are not short: not all begin in the same sets of a cache */
+};
+
+/* What of a call is turned. */
+typedef struct {
+    int logits, out;
+} ts_turning;
+
+/* Whether rows lie side by side. */
+static inline int ts_are_columns(const ts_vector *row, intptr_t step) {
+    return step == ts_size_of(row->type) && row->stride != step;
+}
+
+static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
+    const ts_turning none = {0, 0};
+    const int is_map = which == TS_SOFTMAX || which == TS_LOG_SOFTMAX;
+    const int from_columns = ts_are_columns(&rows->logits, rows->logits_step);
+    const int to_columns = is_map && ts_are_columns(&rows->out, rows->out_step);
+    const int to_numbers = which == TS_LOG_PROB || ((which == TS_LOGSUMEXP || which == TS_ENTROPY) &&
+                                                    rows->out_step == ts_size_of(rows->out.type));
+    const int are_plain = !ts_is_half(rows->logits.type) && !(is_map && ts_is_half(rows->out.type));
+    if (rows->n_rows < TS_TURNED_ROWS || rows->n_categories < 2 ||
+        rows->n_categories > TS_TURNED_NUMBERS / TS_TURNED_ROWS - 2 * TS_TURNED_APART)
+        return none;
+    if (from_columns && are_plain && !rows->top_k && (to_columns || to_numbers))
+        return none;
+    return (ts_turning){from_columns, to_columns};
+}
+
+/* Numbers from one turned row to the next. */
+static inline intptr_t ts_turned_step(const ts_rows *rows) {
+    const intptr_t n = rows->n_categories;
+    return n <= TS_SHORT ? n : (n + 31) / 32 * 32 + TS_TURNED_APART;
+}
+
+/* Rows that are turned together. */
+static inline intptr_t ts_n_turned(const ts_rows *rows) {
+    const intptr_t step = ts_turned_step(rows), of_cache = TS_TURNED_BYTES / (step * ts_size_of(rows->logits.type));
+    const intptr_t wide = of_cache > TS_TURNED_WIDE ? of_cache : TS_TURNED_WIDE, of_memory = TS_TURNED_NUMBERS / step;
+    const intptr_t most = (wide < of_memory ? wide : of_memory) / TS_TURNED_ROWS * TS_TURNED_ROWS;
+    return rows->n_rows < most ? rows->n_rows : most;
+}
+
+/* Doubles for those of a type, and for what is read behind the last. */
+static inline intptr_t ts_turned_doubles(const ts_rows *rows, ts_type type) {
+    const intptr_t numbers = ts_n_turned(rows) * ts_turned_step(rows) + TS_TURNED_ROWS;
+    return ts_lines((numbers * ts_size_of(type) + TS_LINE) / (intptr_t)sizeof(double));
+}
+
+/* The first n rows as they are turned, but for where their data is. */
+static inline ts_rows ts_turned(const ts_rows *rows, ts_turning what, intptr_t n) {
+    ts_rows turned = *rows;
+    turned.n_rows = n;
+    if (what.logits) {
+        turned.logits.stride = ts_size_of(rows->logits.type);
+        turned.logits_step = ts_turned_step(rows) * turned.logits.stride;
+    }
+    if (what.out) {
+        turned.out.stride = ts_size_of(rows->out.type);
+        turned.out_step = ts_turned_step(rows) * turned.out.stride;
+        turned.past_cache = TS_NOT_PAST;
+    }
+    return turned;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* Columns as rows: turned in, worked on, turned back. For REAL, by inclusion. */
+
+/* The first n numbers of a vector, which are contiguous; 0 behind them. */
+TS_INLINE VR R(load_some)(const ts_vector *from, intptr_t n) {
+    REAL buffer[LANES];
+    if (n == LANES)
+        return R(load_typed)(from->data, 0, from->type);
+    return V(load_up_to)(R(load)(from, 0, n, buffer), n, V(set1)(0));
+}
+
+TS_INLINE void R(store_some)(const ts_vector *to, intptr_t n, VR x) {
+    REAL buffer[LANES];
+    if (n == LANES) {
+        R(store_typed)(to->data, 0, to->type, x);
+        return;
+    }
+    REAL *const place = R(place)(to, 0, buffer);
+    V(store_up_to)(place, n, x);
+    R(store)(to, 0, n, place);
+}
+
+/* At most LANES numbers of as many rows, turned: number k of row i goes to number i of row k. Rows begin `step` bytes
+ * apart. In scratch memory, which is the one or the other, whole vectors are read and written. */
+TS_INLINE void R(turn_block)(const char *from, intptr_t from_step, intptr_t n_i, intptr_t n_k, ts_type type, char *to,
+                             intptr_t to_step, int to_scratch) {
+    VR x[LANES];
+    for (int i = 0; i < LANES; i++) {
+        const ts_vector row = {(char *)from + (i < n_i ? i : 0) * from_step, ts_size_of(type), type};
+        x[i] = R(load_some)(&row, to_scratch ? n_k : LANES);
+    }
+    V(transpose)(x);
+    for (int k = 0; k < n_k; k++) {
+        const ts_vector row = {to + k * to_step, ts_size_of(type), type};
+        R(store_some)(&row, to_scratch ? LANES : n_i, x[k]);
+    }
+}
+
+static inline intptr_t R(lanes_up_to)(intptr_t n) { return n < LANES ? n : LANES; }
+
+/* Logits of columns to rows, from the last categories on: where whole vectors reach into the next row, it is written
+ * after that. */
+static void R(columns_to_rows)(const ts_rows *columns, const ts_rows *rows) {
+    const ts_type type = rows->logits.type;
+    const intptr_t n = rows->n_categories, size = ts_size_of(type), stride = columns->logits.stride;
+    for (intptr_t k = (n - 1) / LANES * LANES; k >= 0; k -= LANES)
+        for (intptr_t c = 0; c < rows->n_rows; c += LANES) {
+            const char *const from = columns->logits.data + k * stride + c * size;
+            for (int i = 0; i < LANES; i++)
+                fetch_ahead((uintptr_t)from + (uintptr_t)((i - LANES) * stride));
+            R(turn_block)(from, stride, R(lanes_up_to)(n - k), R(lanes_up_to)(rows->n_rows - c), type,
+                          rows->logits.data + c * rows->logits_step + k * size, rows->logits_step, 1);
+        }
+}
+
+static void R(rows_to_columns)(const ts_rows *rows, const ts_rows *columns) {
+    const ts_type type = rows->out.type;
+    const intptr_t n = rows->n_categories, size = ts_size_of(type), stride = columns->out.stride;
+    for (intptr_t k = 0; k < n; k += LANES)
+        for (intptr_t c = 0; c < rows->n_rows; c += LANES) {
+            char *const to = columns->out.data + k * stride + c * size;
+            for (int i = 0; i < LANES; i++)
+                fetch_to_write((uintptr_t)to + (uintptr_t)((i + LANES) * stride));
+            R(turn_block)(rows->out.data + c * rows->out_step + k * size, rows->out_step,
+                          R(lanes_up_to)(rows->n_rows - c), R(lanes_up_to)(n - k), type, to, stride, 0);
+        }
+}
+
+/* Some columns at a time. */
+static void R(work_on_turned)(ts_function which, const ts_rows *rows, ts_turning what, double *scratch) {
+    const unsigned status = begin_call();
+    const intptr_t most = ts_n_turned(rows);
+    double *left = scratch + (TS_LINE - (uintptr_t)scratch % TS_LINE) / sizeof *scratch;
+    char *const logits = (char *)left;
+    left += what.logits ? ts_turned_doubles(rows, rows->logits.type) : 0;
+    char *const out = (char *)left;
+    left += what.out ? ts_turned_doubles(rows, rows->out.type) : 0;
+    for (intptr_t first = 0; first < rows->n_rows; first += most) {
+        ts_rows some = *rows;
+        ts_skip(&some, first);
+        ts_rows turned = ts_turned(&some, what, some.n_rows < most ? some.n_rows : most);
+        turned.logits.data = what.logits ? logits : some.logits.data;
+        turned.out.data = what.out ? out : some.out.data;
+        if (what.logits)
+            R(columns_to_rows)(&some, &turned);
+        R(work)(which, &turned, left);
+        if (what.out)
+            R(rows_to_columns)(&turned, &some);
+    }
+    end_call(status);
+}

@@ -1,0 +1,140 @@
+"""Columns that are turned into rows on the way have the bits of rows, whatever they are turned for."""
+
+from __future__ import annotations
+
+import ml_dtypes
+import numpy as np
+import pytest
+from test_end_of_memory import at_the_end
+from ways import past_the_cache
+
+import tempsoft
+from tempsoft import calls
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+DTYPES = ["float16", BFLOAT16, "float32", "float64"]
+OPTIONS = {"on_invalid": "mark", "return_log_prob": True, "num_samples": 2}
+FUNCTIONS = {
+    "softmax": lambda of, x, t, u, axis, **o: of.softmax(x, t, axis=axis, **o),
+    "log_softmax": lambda of, x, t, u, axis, **o: of.log_softmax(x, t, axis=axis, **o),
+    "softmax, top_p": lambda of, x, t, u, axis, **o: of.softmax(x, t, top_p=0.8, axis=axis, **o),
+    "log_softmax, top_k of each": lambda of, x, t, u, axis, **o: of.log_softmax(
+        x, t, top_k=1 + np.arange(len(u)) % 5, axis=axis, **o
+    ),
+    "logsumexp": lambda of, x, t, u, axis: of.logsumexp(x, t, axis=axis),
+    "entropy": lambda of, x, t, u, axis: of.entropy(x, t, axis=axis),
+    "entropy, min_p": lambda of, x, t, u, axis: of.entropy(x, t, min_p=0.1, axis=axis),
+    "support": lambda of, x, t, u, axis: of.support(x, t, top_p=0.5, axis=axis),
+    "log_prob": lambda of, x, t, u, axis: of.log_prob(x, np.arange(len(u)) % x.shape[axis], t, axis=axis),
+    "top_log_probs": lambda of, x, t, u, axis: of.top_log_probs(x, min(3, x.shape[axis]), t, axis=axis),
+    "sample": lambda of, x, t, u, axis: of.sample(x, t, u=u, axis=axis, **OPTIONS),
+    "sample, top_k": lambda of, x, t, u, axis: of.sample(x, t, u=u[:, 0], top_k=3, axis=axis, on_invalid="mark"),
+    "sample_weights": lambda of, x, t, u, axis: of.sample_weights(np.abs(x), u=u, axis=axis, **OPTIONS),
+}
+MAPS = [name for name in FUNCTIONS if "softmax" in name]
+
+
+def logits(n_rows, n, dtype):
+    x = np.random.default_rng(n).normal(0, 3, (n_rows, n))
+    x[3, -1], x[5, 0], x[7, : n // 2], x[9] = np.nan, np.inf, -np.inf, 0.0
+    return x.astype(dtype)
+
+
+def as_bytes(result):
+    return [part.tobytes() for part in (result if isinstance(result, tuple) else (result,))]
+
+
+def as_rows(result):
+    return np.ascontiguousarray(result.T)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 3, 8, 15, 16, 17, 100, 128, 129, 1000, 1025, 5000])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_columns_and_rows(compiled, name, n, dtype):
+    function = FUNCTIONS[name]
+    for n_rows in (15, 16, 17, 40, 333) if n < 1000 else (16, 70):
+        x = logits(n_rows, n, dtype)
+        u = np.random.default_rng(1).random((n_rows, 2))
+        for t in (0.7, np.linspace(0.1, 2.0, n_rows)):
+            right = function(compiled, x, t, u, -1)
+            columns = as_rows(x)
+            wide = np.pad(columns, ((0, 0), (2, 3)))[:, 2:-3]
+            for laid in (columns, wide, columns[::-1].copy()[::-1]):
+                result = function(compiled, laid, t, u, 0)
+                if name in MAPS:
+                    assert as_rows(result).tobytes() == right.tobytes()
+                else:
+                    assert as_bytes(result) == as_bytes(right)
+                result = function(compiled, laid.T, t, u, -1)  # in Fortran's order
+                assert as_bytes(result) == as_bytes(right)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [3, 40, 300])
+@pytest.mark.parametrize("name", MAPS)
+def test_outputs(compiled, name, n, dtype):
+    """From rows to columns and back, in place, to another dtype, past the cache: nothing else is written."""
+    function, n_rows = FUNCTIONS[name], 50
+    x, u = logits(n_rows, n, dtype), np.zeros((n_rows, 1))
+    right = function(compiled, x, 0.7, u, -1)
+    for target in {np.dtype(dtype), np.dtype("float32" if np.dtype(dtype).itemsize == 2 else dtype)}:
+        wide = function(compiled, x, 0.7, u, -1, out=np.empty(x.shape, target))
+        for from_columns in (False, True):
+            source = as_rows(x).T if from_columns else x
+            for to_columns in (False, True):
+                around = np.full((n + 2, n_rows + 3) if to_columns else (n_rows + 3, n + 2), 7, target)
+                out = around[1:-1, 2:-1].T if to_columns else around[2:-1, 1:-1]
+                for _ in range(2):
+                    out[...] = 5
+                    function(compiled, source, 0.7, u, -1, out=out)
+                    assert np.ascontiguousarray(out).tobytes() == wide.tobytes()
+                    out[...] = 7
+                    assert (around == 7).all()
+                if to_columns == from_columns:
+                    continue
+                with past_the_cache():
+                    function(compiled, source, np.float64(0.7), u, -1, out=out)
+                assert np.ascontiguousarray(out).tobytes() == wide.tobytes()
+    columns = as_rows(x).T
+    function(compiled, columns, 0.7, u, -1, out=columns)
+    assert np.ascontiguousarray(columns).tobytes() == right.tobytes()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 16, 33, 130, 1000])
+def test_the_end_of_memory(compiled, n, dtype):
+    """Whole vectors are read and written in scratch memory alone."""
+    for n_rows in (16, 17, 31, 50):
+        laid, out = at_the_end((n, n_rows), dtype), at_the_end((n, n_rows), dtype)
+        laid[...] = as_rows(logits(n_rows, n, dtype))
+        apart, u = laid.copy(), np.full((n_rows, 2), 0.5)
+        for name, function in FUNCTIONS.items():
+            if name == "sample_weights":
+                continue  # makes new arrays
+            assert as_bytes(function(tempsoft, laid, 0.7, u, 0)) == as_bytes(function(tempsoft, apart, 0.7, u, 0))
+            if name in MAPS:
+                function(tempsoft, laid, 0.7, u, 0, out=out)
+                assert out.tobytes() == function(tempsoft, apart, 0.7, u, 0).tobytes()
+
+
+@pytest.mark.parametrize("n", [65_000, 66_000])
+def test_rows_too_long_to_be_turned(compiled, n):
+    x = np.random.default_rng(n).normal(0, 3, (16, n)).astype(np.float16)
+    u = np.linspace(0, 0.99, 16)
+    columns = as_rows(x)
+    assert as_rows(compiled.softmax(columns, axis=0)).tobytes() == compiled.softmax(x).tobytes()
+    assert compiled.sample(columns, axis=0, u=u, top_k=50).tobytes() == compiled.sample(x, u=u, top_k=50).tobytes()
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_shared_columns(compiled, workers, monkeypatch):
+    monkeypatch.setattr(calls, "SHARED_SLICE", 1 << 16)
+    x = logits(5000, 70, np.float16)
+    right = as_bytes(compiled.sample(x, 0.7, rng=1, on_invalid="mark", return_log_prob=True))
+    columns = as_rows(x)
+    got = compiled.sample(columns, 0.7, axis=0, rng=1, on_invalid="mark", return_log_prob=True, workers=workers)
+    assert as_bytes(got) == right
+    assert (
+        as_rows(compiled.softmax(columns, 0.7, axis=0, workers=workers)).tobytes() == compiled.softmax(x, 0.7).tobytes()
+    )
