@@ -183,6 +183,7 @@ _STEP = Case(
     shared=True,
 )
 _OF_LABELS = (*MAPS, LOGSUMEXP, ENTROPY, LOG_PROB, SAMPLE)
+_PIXELS = Case(name="pixel_classes", shape=(1000, 32768), functions=(SOFTMAX, *_OF_LABELS[2:]), main=(SOFTMAX,), axis=0)
 _DECODING = Case(name="", shape=(64, 128256), functions=(SAMPLE,), main=(SAMPLE,), seed=1)
 
 CASES: tuple[Case, ...] = (
@@ -214,13 +215,8 @@ CASES: tuple[Case, ...] = (
     Case(name="digits", shape=(1_000_000, 10), functions=_OF_LABELS, main=(SOFTMAX, SAMPLE)),
     Case(name="hundred_labels", shape=(300_000, 100), functions=_OF_LABELS[:-1], main=(SOFTMAX,)),
     # class scores of the pixels of an image, classes first
-    Case(
-        name="pixel_classes",
-        shape=(1000, 32768),
-        functions=(SOFTMAX, LOGSUMEXP, ENTROPY, LOG_PROB),
-        main=(SOFTMAX,),
-        axis=0,
-    ),
+    _PIXELS,
+    replace(_PIXELS, name="pixel_classes_float16", functions=(SOFTMAX,), main=(), dtype="float16"),
     # the same at an annealed temperature
     Case(name="annealed_pixels", shape=(1000, 32768), functions=(SOFTMAX,), axis=0, temperature=0.1),
     # the classifier as it comes in other dtypes
@@ -256,7 +252,9 @@ CASES: tuple[Case, ...] = (
         distribution="normal, sd 1",
     ),
     replace(_DECODING, name="alternatives", functions=(TOP_LOG_PROBS,), main=(), n_best=50),
-    # Monte Carlo: many draws from each of a few distributions; from one; components of mixtures, by their weights
+    # a few opinions on each digit; Monte Carlo: many draws from each of a few distributions; from one; components of
+    # mixtures, by their weights
+    Case(name="committee", shape=(1_000_000, 10), functions=(SAMPLE,), num_samples=4),
     Case(name="many_draws", shape=(100, 1000), functions=(SAMPLE,), num_samples=1000),
     Case(name="monte_carlo", shape=(50_000,), functions=(SAMPLE,), num_samples=10**6),
     Case(

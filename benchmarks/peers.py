@@ -73,7 +73,8 @@ class NumpyExpression(Implementation):
 
         def draw(weights: np.ndarray) -> np.ndarray:
             cumulative = np.cumsum(weights, axis)
-            thresholds = rng.random((*case.batch_shape, 1)) * cumulative[..., -1:]
+            numbers = np.expand_dims(rng.random(case.batch_shape), axis)
+            thresholds = numbers * np.take(cumulative, [-1], axis)
             return (cumulative > thresholds.astype(logits.dtype)).argmax(axis)
 
         def sample() -> np.ndarray:

@@ -27,14 +27,42 @@ def call(
     n_threads: int = 1,
 ) -> None: ...
 def know_bfloat16(number: int) -> None: ...
-def softmax_direct(logits: Any, temperature: Any, out: Any, largest: int, n_threads: int = 1) -> np.ndarray | None: ...
+def softmax_direct(
+    logits: Any,
+    temperature: Any,
+    out: Any,
+    largest: int,
+    n_threads: int = 1,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: Any = False,
+) -> np.ndarray | None: ...
 def log_softmax_direct(
-    logits: Any, temperature: Any, out: Any, largest: int, n_threads: int = 1
+    logits: Any,
+    temperature: Any,
+    out: Any,
+    largest: int,
+    n_threads: int = 1,
+    top_k: Any = None,
+    top_p: Any = None,
+    min_p: Any = None,
+    temperature_last: Any = False,
 ) -> np.ndarray | None: ...
 def logsumexp_direct(logits: Any, temperature: Any, largest: int, n_threads: int = 1) -> Any: ...
 def direct_first(largest: int) -> Callable[[_Function], _Function]: ...
-def is_direct_draw(logits: Any, temperature: Any, largest: int) -> bool: ...
-def sample_direct(logits: Any, temperature: Any, seed: int) -> Any: ...
+def set_seed_of(function: Callable[[Any], int]) -> None: ...
+def sample_direct(
+    logits: np.ndarray,
+    temperature: Any,
+    top_k: Any,
+    top_p: Any,
+    min_p: Any,
+    temperature_last: Any,
+    rng: Any,
+    with_log_probs: bool,
+    n_threads: int,
+) -> tuple[Any, Any]: ...
 def uniforms(seed: int, first_row: int, n_rows: int, first_column: int, n_columns: int) -> np.ndarray: ...
 def next_uint64(bit_generator: np.random.BitGenerator) -> int: ...
 def help_kernels() -> None: ...

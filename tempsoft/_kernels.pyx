@@ -279,7 +279,37 @@ def know_bfloat16(int number):
     bfloat16 = number
 
 
-cdef bint is_direct(object logits, object temperature, np.npy_intp largest, double *t) noexcept:
+cdef struct knobs:
+    double temperature, top_p, min_p
+    int64_t top_k, options
+    bint has_filters
+
+
+cdef bint are_direct_filters(top_k, top_p, min_p, temperature_last, knobs *k) noexcept:
+    """Whether each is None or a Python number in its range."""
+    k.top_k, k.top_p, k.min_p, k.options, k.has_filters = 0, 1.0, 0.0, 0, False
+    if top_k is None and top_p is None and min_p is None and temperature_last is False:
+        return True
+    if top_k is not None:
+        if type(top_k) is not int or not -1 <= top_k < 0x7fffffff:
+            return False
+        k.top_k = top_k
+    if top_p is not None:
+        if type(top_p) is not float:
+            return False
+        k.top_p = top_p
+    if min_p is not None:
+        if type(min_p) is not float:
+            return False
+        k.min_p = min_p
+    if type(temperature_last) is not bool:
+        return False
+    k.options = TS_TEMPERATURE_LAST if temperature_last else 0
+    k.has_filters = k.top_k > 0 or k.top_p != 1 or k.min_p != 0
+    return 0 <= k.top_p <= 1 and 0 <= k.min_p <= 1
+
+
+cdef bint is_direct(object logits, object temperature, np.npy_intp largest, knobs *k) noexcept:
     """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, of one of
     the four float dtypes, and a Python number."""
     if not np.PyArray_CheckExact(logits):
@@ -291,8 +321,8 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, doub
     if type(temperature) is not float:
         if type(temperature) is not int or not -1000 < temperature < 1000:
             return False
-    t[0] = temperature
-    return (t[0] >= 0 and np.PyArray_NDIM(array) > 0 and 0 < np.PyArray_SIZE(array) <= largest
+    k.temperature = temperature
+    return (k.temperature >= 0 and np.PyArray_NDIM(array) > 0 and 0 < np.PyArray_SIZE(array) <= largest
             and np.PyArray_CHKFLAGS(array, np.NPY_ARRAY_CARRAY_RO) and np.PyArray_ISNOTSWAPPED(array))
 
 
@@ -301,9 +331,15 @@ cdef inline bint is_of_numbers(ts_function which) noexcept:
     return which == TS_LOGSUMEXP or which == TS_ENTROPY
 
 
-cdef object run_direct(ts_function which, np.ndarray logits, double *t, double *u, int64_t *index, intptr_t n_draws,
-                       np.ndarray out, int n_threads):
-    """The kernel on all rows at once: so many draws from each by the numbers `u`, or entries of each at `index`."""
+cdef inline int working_type(np.ndarray logits) noexcept:
+    """The dtype of the arithmetic."""
+    return np.NPY_DOUBLE if np.PyArray_TYPE(logits) == np.NPY_DOUBLE else np.NPY_FLOAT
+
+
+cdef object run_direct(ts_function which, np.ndarray logits, const knobs *k, double *u, int64_t *index,
+                       intptr_t n_draws, np.ndarray out, int n_threads):
+    """The kernel on all rows at once: so many draws from each by the numbers `u`, or entries of each, at `index`; of
+    draws `out` may be None."""
     cdef ts_rows rows
     cdef int dtype = np.PyArray_TYPE(logits)
     cdef bint is_double = dtype == np.NPY_DOUBLE
@@ -316,16 +352,16 @@ cdef object run_direct(ts_function which, np.ndarray logits, double *t, double *
     rows.n_draws = n_draws
     rows.logits = ts_vector(np.PyArray_BYTES(logits), size, number)
     rows.logits_step = size * rows.n_categories
-    rows.temperature, rows.temperature_step = <const char *>t, 0
-    if which == TS_DRAW:
-        rows.u = ts_vector(<char *>u, 8, TS_F64)
-        rows.index = ts_vector(np.PyArray_BYTES(out), 8, TS_F64)
+    rows.temperature = <const char *>&k.temperature
+    if k.has_filters:
+        rows.top_k, rows.top_p, rows.min_p = <const char *>&k.top_k, <const char *>&k.top_p, <const char *>&k.min_p
+        rows.options = <const char *>&k.options
+    if which == TS_DRAW or which == TS_LOG_PROB:
+        rows.u, rows.index = ts_vector(<char *>u, 8, TS_F64), ts_vector(<char *>index, 8, TS_F64)
         rows.u_step = rows.index_step = 8 * rows.n_draws
-    elif which == TS_LOG_PROB:
-        rows.index = ts_vector(<char *>index, 8, TS_F64)
-        rows.index_step = 8 * rows.n_draws
-        rows.log_prob = ts_vector(np.PyArray_BYTES(out), np.PyArray_ITEMSIZE(out), TS_F64 if is_double else TS_F32)
-        rows.log_prob_step = np.PyArray_ITEMSIZE(out) * rows.n_draws
+        if out is not None:
+            rows.log_prob = ts_vector(np.PyArray_BYTES(out), np.PyArray_ITEMSIZE(out), TS_F64 if is_double else TS_F32)
+            rows.log_prob_step = np.PyArray_ITEMSIZE(out) * rows.n_draws
     elif is_of_numbers(which):
         rows.out = ts_vector(np.PyArray_BYTES(out), 0, TS_F64 if is_double else TS_F32)
         rows.out_step = np.PyArray_ITEMSIZE(out)
@@ -354,37 +390,90 @@ cdef bint is_direct_output(np.ndarray logits, object out) noexcept:
             and (a == b or a + np.PyArray_NBYTES(logits) <= b or b + np.PyArray_NBYTES(target) <= a))
 
 
-cdef object direct(
-        ts_function which, object logits, object temperature, object out, np.npy_intp largest, int n_threads):
-    cdef double t
-    if not is_direct(logits, temperature, largest, &t):
+cdef object direct(ts_function which, object logits, object temperature, knobs *k, object out, np.npy_intp largest,
+                   int n_threads):
+    """A result for what `is_direct` with filters that are, or None."""
+    if not is_direct(logits, temperature, largest, k):
         return None
     cdef np.ndarray array = <np.ndarray>logits
     cdef int n_axes = np.PyArray_NDIM(array) - is_of_numbers(which)
     cdef int dtype = np.PyArray_TYPE(array)
-    if is_of_numbers(which) and dtype != np.NPY_DOUBLE:
-        dtype = np.NPY_FLOAT  # of the arithmetic
+    if is_of_numbers(which):
+        dtype = working_type(array)
     if out is None:
         out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), dtype, 0)
     elif not is_direct_output(array, out):
         return None
-    run_direct(which, array, &t, NULL, NULL, 0, <np.ndarray>out, n_threads)
+    run_direct(which, array, k, NULL, NULL, 0, <np.ndarray>out, n_threads)
     return scalar_or(out)
 
 
-def softmax_direct(logits, temperature, out, largest, n_threads=1):
+def softmax_direct(logits, temperature, out, largest, n_threads=1, top_k=None, top_p=None, min_p=None,
+                   temperature_last=False):
     """softmax over the last axis of a plain array of at most so many logits, or None where it is not one."""
-    return direct(TS_SOFTMAX, logits, temperature, out, largest, n_threads)
+    cdef knobs k
+    if not are_direct_filters(top_k, top_p, min_p, temperature_last, &k):
+        return None
+    return direct(TS_SOFTMAX, logits, temperature, &k, out, largest, n_threads)
 
 
-def log_softmax_direct(logits, temperature, out, largest, n_threads=1):
+def log_softmax_direct(logits, temperature, out, largest, n_threads=1, top_k=None, top_p=None, min_p=None,
+                       temperature_last=False):
     """As softmax_direct."""
-    return direct(TS_LOG_SOFTMAX, logits, temperature, out, largest, n_threads)
+    cdef knobs k
+    if not are_direct_filters(top_k, top_p, min_p, temperature_last, &k):
+        return None
+    return direct(TS_LOG_SOFTMAX, logits, temperature, &k, out, largest, n_threads)
 
 
 def logsumexp_direct(logits, temperature, largest, n_threads=1):
     """As softmax_direct."""
-    return direct(TS_LOGSUMEXP, logits, temperature, None, largest, n_threads)
+    cdef knobs k
+    are_direct_filters(None, None, None, False, &k)
+    return direct(TS_LOGSUMEXP, logits, temperature, &k, None, largest, n_threads)
+
+
+cdef enum: FEW = 64  # uniform numbers that need no memory of their own
+
+cdef object _seed_of = None
+
+
+def set_seed_of(function):
+    """Have `function` make a seed of an argument `rng`."""
+    global _seed_of
+    _seed_of = function
+
+
+cdef object draw_direct(np.ndarray array, const knobs *k, uint64_t seed, bint with_log_probs, int n_threads):
+    """One draw from each row of what `is_direct`, perhaps with its log-probability; None where a row is invalid."""
+    cdef double few[FEW]
+    cdef double *u = few
+    cdef np.ndarray numbers, log_probs = None
+    cdef int n_axes = np.PyArray_NDIM(array) - 1
+    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_INT64, 0)
+    cdef np.npy_intp i, n_rows = np.PyArray_SIZE(out)
+    cdef np.int64_t *indices = <np.int64_t *>np.PyArray_DATA(out)
+    if n_rows > FEW:
+        numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
+        u = <double *>np.PyArray_DATA(numbers)
+    if with_log_probs:
+        log_probs = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), working_type(array), 0)
+    ts_active.uniforms(seed, 0, n_rows, 0, 1, u)
+    run_direct(TS_DRAW, array, k, u, indices, 1, log_probs, n_threads)
+    for i in range(n_rows):
+        if indices[i] < 0:
+            return None
+    return scalar_or(out) if log_probs is None else (scalar_or(out), scalar_or(log_probs))
+
+
+def sample_direct(logits, temperature, top_k, top_p, min_p, temperature_last, rng, with_log_probs, int n_threads):
+    """As softmax_direct, but a pair: what `draw_direct` gives or None, and the seed made of `rng`, or `rng` itself."""
+    cdef knobs k
+    if not (are_direct_filters(top_k, top_p, min_p, temperature_last, &k)
+            and is_direct(logits, temperature, np.PyArray_SIZE(<np.ndarray>logits), &k)):
+        return None, rng
+    seed = _seed_of(rng)
+    return draw_direct(<np.ndarray>logits, &k, seed, with_log_probs, n_threads), seed
 
 
 # To call a function of Python is dear beside a kernel on four logits: so a public one is a compiled one that tries the
@@ -398,17 +487,12 @@ cdef bint is_one_slice(object logits, object axis, object workers):
         axis == -1 or (np.PyArray_CheckExact(logits) and axis == np.PyArray_NDIM(<np.ndarray>logits) - 1))
 
 
-cdef inline bint is_one_slice_unfiltered(logits, top_k, top_p, min_p, temperature_last, axis, workers):
-    """The same, and there are no filters."""
-    return (top_k is None and top_p is None and min_p is None and temperature_last is False
-            and is_one_slice(logits, axis, workers))
-
-
-cdef inline direct_unless_filtered(ts_function which, logits, temperature, top_k, top_p, min_p, temperature_last,
-                                   axis, out, workers, Py_ssize_t largest):
-    """What takes filters, by the direct path without them, or None."""
-    if is_one_slice_unfiltered(logits, top_k, top_p, min_p, temperature_last, axis, workers):
-        return direct(which, logits, temperature, out, largest, 1)
+cdef inline direct_filtered(ts_function which, logits, temperature, top_k, top_p, min_p, temperature_last, axis, out,
+                            workers, Py_ssize_t largest):
+    """What takes filters, by the direct path, or None."""
+    cdef knobs k
+    if is_one_slice(logits, axis, workers) and are_direct_filters(top_k, top_p, min_p, temperature_last, &k):
+        return direct(which, logits, temperature, &k, out, largest, 1)
     return None
 
 
@@ -416,8 +500,8 @@ cdef inline direct_unless_filtered(ts_function which, logits, temperature, top_k
 def _softmax_or(function, Py_ssize_t largest):
     def softmax(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
                 out=None, workers=None):
-        result = direct_unless_filtered(TS_SOFTMAX, logits, temperature, top_k, top_p, min_p, temperature_last,
-                                        axis, out, workers, largest)
+        result = direct_filtered(TS_SOFTMAX, logits, temperature, top_k, top_p, min_p, temperature_last, axis, out,
+                                 workers, largest)
         return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
                         axis=axis, out=out, workers=workers) if result is None else result
     return softmax
@@ -426,8 +510,8 @@ def _softmax_or(function, Py_ssize_t largest):
 def _log_softmax_or(function, Py_ssize_t largest):
     def log_softmax(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
                     out=None, workers=None):
-        result = direct_unless_filtered(TS_LOG_SOFTMAX, logits, temperature, top_k, top_p, min_p, temperature_last,
-                                        axis, out, workers, largest)
+        result = direct_filtered(TS_LOG_SOFTMAX, logits, temperature, top_k, top_p, min_p, temperature_last, axis, out,
+                                 workers, largest)
         return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
                         axis=axis, out=out, workers=workers) if result is None else result
     return log_softmax
@@ -437,7 +521,7 @@ def _logsumexp_or(function, Py_ssize_t largest):
     def logsumexp(logits, temperature=1.0, *, axis=-1, keepdims=False, workers=None):
         result = None
         if keepdims is False and is_one_slice(logits, axis, workers):
-            result = direct(TS_LOGSUMEXP, logits, temperature, None, largest, 1)
+            result = logsumexp_direct(logits, temperature, largest)
         return (function(logits, temperature, axis=axis, keepdims=keepdims, workers=workers)
                 if result is None else result)
     return logsumexp
@@ -446,23 +530,22 @@ def _logsumexp_or(function, Py_ssize_t largest):
 def _entropy_or(function, Py_ssize_t largest):
     def entropy(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False, axis=-1,
                 workers=None):
-        result = direct_unless_filtered(TS_ENTROPY, logits, temperature, top_k, top_p, min_p, temperature_last,
-                                        axis, None, workers, largest)
+        result = direct_filtered(TS_ENTROPY, logits, temperature, top_k, top_p, min_p, temperature_last, axis, None,
+                                 workers, largest)
         return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
                         axis=axis, workers=workers) if result is None else result
     return entropy
 
 
-cdef object log_prob_direct(object logits, object index, object temperature, np.npy_intp largest):
+cdef object log_prob_direct(object logits, object index, object temperature, knobs *k, np.npy_intp largest):
     """log_prob of what `is_direct`, at a Python integer, of one row, or a C-contiguous array of int64, of any; or None.
     """
-    cdef double t
     cdef int64_t one
     cdef int64_t *indices = &one
     cdef np.npy_intp i, n_rows, n_indices = 1
     cdef np.npy_intp *shape = NULL
     cdef int n_axes = 0
-    if not is_direct(logits, temperature, largest, &t):
+    if not is_direct(logits, temperature, largest, k):
         return None
     cdef np.ndarray array = <np.ndarray>logits
     cdef int batch_axes = np.PyArray_NDIM(array) - 1
@@ -486,58 +569,48 @@ cdef object log_prob_direct(object logits, object index, object temperature, np.
     for i in range(n_indices):
         if not 0 <= indices[i] < n_categories:
             return None
-    cdef int dtype = np.NPY_DOUBLE if np.PyArray_TYPE(array) == np.NPY_DOUBLE else np.NPY_FLOAT
-    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, shape, dtype, 0)
-    run_direct(TS_LOG_PROB, array, &t, NULL, indices, n_indices // n_rows, out, 1)
+    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, shape, working_type(array), 0)
+    run_direct(TS_LOG_PROB, array, k, NULL, indices, n_indices // n_rows, out, 1)
     return scalar_or(out)
 
 
 def _log_prob_or(function, Py_ssize_t largest):
     def log_prob(logits, index, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False,
                  axis=-1, workers=None):
+        cdef knobs k
         result = None
-        if is_one_slice_unfiltered(logits, top_k, top_p, min_p, temperature_last, axis, workers):
-            result = log_prob_direct(logits, index, temperature, largest)
+        if is_one_slice(logits, axis, workers) and are_direct_filters(top_k, top_p, min_p, temperature_last, &k):
+            result = log_prob_direct(logits, index, temperature, &k, largest)
         return function(logits, index, temperature, top_k=top_k, top_p=top_p, min_p=min_p,
                         temperature_last=temperature_last, axis=axis, workers=workers) if result is None else result
     return log_prob
 
 
+def _sample_or(function, Py_ssize_t largest):
+    def sample(logits, temperature=1.0, *, top_k=None, top_p=None, min_p=None, temperature_last=False,
+               num_samples=None, replace=True, rng=None, u=None, first_row=0, axis=-1, return_log_prob=False,
+               on_invalid="raise", workers=None):
+        cdef knobs k
+        result, seed = None, rng
+        if (num_samples is None and replace is True and u is None and type(first_row) is int and first_row == 0
+                and type(return_log_prob) is bool and type(on_invalid) is str and on_invalid == "raise"
+                and is_one_slice(logits, axis, workers)
+                and are_direct_filters(top_k, top_p, min_p, temperature_last, &k)
+                and is_direct(logits, temperature, largest, &k)):
+            seed = _seed_of(rng)
+            result = draw_direct(<np.ndarray>logits, &k, seed, return_log_prob, 1)
+        return function(logits, temperature, top_k=top_k, top_p=top_p, min_p=min_p, temperature_last=temperature_last,
+                        num_samples=num_samples, replace=replace, rng=seed, u=u, first_row=first_row, axis=axis,
+                        return_log_prob=return_log_prob, on_invalid=on_invalid,
+                        workers=workers) if result is None else result
+    return sample
+
+
 def direct_first(largest):
     """Have one of the functions below try the direct path before itself, for up to `largest` logits."""
     tries = {"softmax": _softmax_or, "log_softmax": _log_softmax_or, "logsumexp": _logsumexp_or,
-             "entropy": _entropy_or, "log_prob": _log_prob_or}
+             "entropy": _entropy_or, "log_prob": _log_prob_or, "sample": _sample_or}
     return lambda function: functools.update_wrapper(tries[function.__name__](function, largest), function)
-
-
-def is_direct_draw(logits, temperature, largest):
-    """Whether `sample_direct` takes these."""
-    cdef double t
-    return is_direct(logits, temperature, largest, &t)
-
-
-cdef enum: FEW = 64  # uniform numbers that need no memory of their own
-
-
-def sample_direct(logits, temperature, uint64_t seed):
-    """One draw from each row of what `is_direct_draw`, or None where a row is invalid."""
-    cdef double t = temperature
-    cdef double few[FEW]
-    cdef double *u = few
-    cdef np.ndarray array = <np.ndarray>logits, numbers
-    cdef int n_axes = np.PyArray_NDIM(array) - 1
-    cdef np.ndarray out = np.PyArray_EMPTY(n_axes, np.PyArray_DIMS(array), np.NPY_INT64, 0)
-    cdef np.npy_intp i, n_rows = np.PyArray_SIZE(out)
-    cdef np.int64_t *indices = <np.int64_t *>np.PyArray_DATA(out)
-    if n_rows > FEW:
-        numbers = np.PyArray_EMPTY(1, &n_rows, np.NPY_DOUBLE, 0)
-        u = <double *>np.PyArray_DATA(numbers)
-    ts_active.uniforms(seed, 0, n_rows, 0, 1, u)
-    run_direct(TS_DRAW, array, &t, u, NULL, 1, out, 1)
-    for i in range(n_rows):
-        if indices[i] < 0:
-            return None
-    return scalar_or(out)
 
 
 # ---- threads -------------------------------------------------------------------------------------------------------

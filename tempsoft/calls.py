@@ -14,7 +14,17 @@ import numpy as np
 
 from . import _kernels
 from .arguments import NO_FILTERS, Filters, Rows, is_bfloat16
-from .workers import LARGE_SLICE, SHARED_SLICE, SLICE_SIZE, Index, for_each_slice, have_helpers, useful
+from .workers import (
+    LARGE_SLICE,
+    SHARED_SLICE,
+    SLICE_SIZE,
+    SMALLEST_SHARED,
+    Index,
+    for_each_slice,
+    have_helpers,
+    resolve,
+    useful,
+)
 
 # Bytes of results, from which on they are better written past the cache: logits and results of a quarter of it fill
 # half, and the rest is for what else is going on. Of a large cache, or one of unknown size, 32 MB.
@@ -85,6 +95,26 @@ def run(
         have_helpers(n_sharing - 1)
         workers, largest = 1, SHARED_SLICE
     for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
+
+
+def direct_threads(logits: Any, axis: Any, workers: Any) -> int:
+    """On how many threads the direct functions may take this array. 0 where they may not: one thread takes no more than
+    a slice, as Ctrl-C waits, and several not what is better written past the cache.
+    """
+    if type(logits) is not np.ndarray or type(axis) is not int or axis not in (-1, logits.ndim - 1):
+        return 0
+    if workers is None and logits.size <= SMALLEST_SHARED:
+        return 1
+    if workers is not None and (type(workers) is not int or workers < -1 or workers == 0):
+        return 0  # a bad number is left to the checks, which have their order
+    n_threads = resolve(workers)
+    if n_threads == 1:
+        return int(logits.size <= SLICE_SIZE)
+    if logits.nbytes >= PAST_CACHE:
+        return 0
+    n_threads = useful(n_threads, logits.size)
+    have_helpers(n_threads - 1)
+    return n_threads
 
 
 def _is_one_loop(n_axes: int, arrays: tuple[np.ndarray, ...]) -> bool:

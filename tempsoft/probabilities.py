@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import PAST_CACHE, broadcast, character, given, map_rows, run
-from .workers import SLICE_SIZE, SMALLEST_SHARED, have_helpers, resolve, useful
+from .calls import broadcast, character, direct_threads, given, map_rows, run
+from .workers import SMALLEST_SHARED, resolve
 
 
 @_kernels.direct_first(SMALLEST_SHARED)
@@ -88,9 +88,10 @@ def softmax(
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
-    if no_filters and (n_threads := _direct_threads(logits, axis, workers)):
-        result = _kernels.softmax_direct(logits, temperature, out, logits.size, n_threads)
+    if n_threads := direct_threads(logits, axis, workers):
+        result = _kernels.softmax_direct(
+            logits, temperature, out, logits.size, n_threads, top_k, top_p, min_p, temperature_last
+        )
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
@@ -140,9 +141,10 @@ def log_softmax(
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
-    if no_filters and (n_threads := _direct_threads(logits, axis, workers)):
-        result = _kernels.log_softmax_direct(logits, temperature, out, logits.size, n_threads)
+    if n_threads := direct_threads(logits, axis, workers):
+        result = _kernels.log_softmax_direct(
+            logits, temperature, out, logits.size, n_threads, top_k, top_p, min_p, temperature_last
+        )
         if result is not None:
             return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
@@ -185,7 +187,7 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and (n_threads := _direct_threads(logits, axis, workers)):
+    if not keepdims and (n_threads := direct_threads(logits, axis, workers)):
         result = _kernels.logsumexp_direct(logits, temperature, logits.size, n_threads)
         if result is not None:
             return result
@@ -401,27 +403,6 @@ def support(
     types = number.dtype.char + character(rows.working)
     run(_kernels.support, broadcast(rows), (number, mass), types, resolve(workers))
     return number[()], mass[()]
-
-
-def _direct_threads(logits: Any, axis: Any, workers: Any) -> int:
-    """On how many threads the direct functions may take this large array; smaller ones were tried (`direct_first`). 0
-    where they may not: one thread takes no more than a slice, as Ctrl-C waits, and several not what is better written
-    past the cache.
-    """
-    if type(logits) is not np.ndarray or logits.size <= SMALLEST_SHARED:
-        return 0
-    if type(axis) is not int or axis not in (-1, logits.ndim - 1):
-        return 0
-    if workers is not None and (type(workers) is not int or workers < -1 or workers == 0):
-        return 0  # a bad number is left to the checks, which have their order
-    n_threads = resolve(workers)
-    if n_threads == 1:
-        return int(logits.size <= SLICE_SIZE)
-    if logits.nbytes >= PAST_CACHE:
-        return 0
-    n_threads = useful(n_threads, logits.size)
-    have_helpers(n_threads - 1)
-    return n_threads
 
 
 def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:

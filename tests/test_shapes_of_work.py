@@ -511,19 +511,57 @@ def test_plain_calls(compiled, dtype):
     assert (compiled.sample(drawable, 0.7, rng=3) == compiled.sample(drawable, np.array(0.7), rng=3)).all()
 
 
+WITH_FILTERS = {
+    "softmax": lambda of, x, t, **filters: [of.softmax(x, t, **filters)],
+    "softmax, out": lambda of, x, t, **filters: [of.softmax(x, t, out=np.empty_like(x), **filters)],
+    "log_softmax": lambda of, x, t, **filters: [of.log_softmax(x, t, **filters)],
+    "entropy": lambda of, x, t, **filters: [of.entropy(x, t, **filters)],
+    "log_prob": lambda of, x, t, **filters: [
+        of.log_prob(x, np.arange(x.size // 50).reshape(x.shape[:-1]) % 50, t, **filters)
+    ],
+    "sample": lambda of, x, t, **filters: [of.sample(x, t, rng=3, **filters)],
+    "sample, log_prob": lambda of, x, t, **filters: of.sample(x, t, rng=3, return_log_prob=True, **filters),
+}
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
 @pytest.mark.parametrize("temperature_last", [False, True])
-def test_plain_filters(compiled, temperature_last):
-    x = rows(60, 50, "float32")
-    for top_k in (None, -1, 0, 1, 7, 49, 50, 51):
-        for top_p in (None, 0.0, 0.6, 1.0):
-            for min_p in (None, 0.0, 0.1, 1.0):
-                arrays = (
-                    None if top_k is None else np.array(top_k),
-                    None if top_p is None else np.array(top_p),
-                    None if min_p is None else np.array(min_p),
-                )
-                plain, other = (
-                    compiled.softmax(x, t, top_k=k, top_p=p, min_p=m, temperature_last=temperature_last)
-                    for t, k, p, m in ((0.7, top_k, top_p, min_p), (np.array(0.7), *arrays))
-                )
-                assert plain.tobytes() == other.tobytes()
+@pytest.mark.parametrize("name", WITH_FILTERS)
+def test_plain_filters(compiled, name, temperature_last, dtype):
+    """Python numbers go straight to the kernel, arrays by way of the checks; draws of an invalid row are errors."""
+    x = np.random.default_rng(1).normal(0, 3, (2, 30, 50)).astype(dtype)
+    for logits in (x, x[0], x[0, 0]):
+        for top_k in (None, -1, 0, 1, 7, 49, 50, 51, 2**40):
+            for top_p in (None, 0.0, 0.6, 1.0):
+                for min_p in (None, 0.0, 0.1, 1.0):
+                    arrays = (
+                        None if top_k is None else np.array(top_k),
+                        None if top_p is None else np.array(top_p),
+                        None if min_p is None else np.array(min_p),
+                    )
+                    plain, other = (
+                        WITH_FILTERS[name](
+                            compiled, logits, t, top_k=k, top_p=p, min_p=m, temperature_last=temperature_last
+                        )
+                        for t, k, p, m in ((0.7, top_k, top_p, min_p), (np.array(0.7), *arrays))
+                    )
+                    for one, two in zip(plain, other, strict=True):
+                        assert one.dtype == two.dtype
+                        assert one.shape == two.shape
+                        assert type(one) is type(two)
+                        assert one.tobytes() == two.tobytes()
+
+
+@pytest.mark.parametrize("workers", [None, 1, 2])
+@pytest.mark.parametrize("n", [10, 100_000])
+def test_plain_draws_of_an_invalid_row(compiled, n, workers):
+    """They are as those of valid rows up to there: the seed is made once."""
+    x = np.random.default_rng(1).normal(0, 3, (3, n))
+    x[1] = -np.inf
+    for options in ({}, {"top_k": 5}, {"return_log_prob": True}):
+        rng = np.random.default_rng(5)
+        with pytest.raises(ValueError, match="row 1"):
+            compiled.sample(x, rng=rng, workers=workers, **options)
+        other = np.random.default_rng(5)
+        other.integers(0, 2**64, dtype=np.uint64)
+        assert rng.bit_generator.state == other.bit_generator.state
