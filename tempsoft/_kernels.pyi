@@ -59,6 +59,7 @@ def sample_direct(
     top_p: Any,
     min_p: Any,
     temperature_last: Any,
+    num_samples: Any,
     rng: Any,
     with_log_probs: bool,
     n_threads: int,

@@ -255,6 +255,7 @@ def log_prob(
     return values if has_axis else values[..., 0][()]
 
 
+@_kernels.direct_first(SMALLEST_SHARED)
 def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1, workers: Any = None) -> Any:
     """The k most probable categories and their log-probabilities, best first.
 
@@ -354,6 +355,7 @@ def entropy(
     return values[()]
 
 
+@_kernels.direct_first(SMALLEST_SHARED)
 def support(
     logits: Any,
     temperature: Any = 1.0,

@@ -101,12 +101,12 @@ def sample(
     array([1, 1])
     """
     if (
-        (num_samples is None and u is None and replace is True and type(return_log_prob) is bool)
+        (u is None and replace is True and type(return_log_prob) is bool)
         and (type(first_row) is int and first_row == 0 and type(on_invalid) is str and on_invalid == "raise")
         and (n_threads := direct_threads(logits, axis, workers))
     ):
         drawn, rng = _kernels.sample_direct(
-            logits, temperature, top_k, top_p, min_p, temperature_last, rng, return_log_prob, n_threads
+            logits, temperature, top_k, top_p, min_p, temperature_last, num_samples, rng, return_log_prob, n_threads
         )
         if drawn is not None:
             return drawn

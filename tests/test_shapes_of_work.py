@@ -520,6 +520,8 @@ WITH_FILTERS = {
         of.log_prob(x, np.arange(x.size // 50).reshape(x.shape[:-1]) % 50, t, **filters)
     ],
     "sample": lambda of, x, t, **filters: [of.sample(x, t, rng=3, **filters)],
+    "sample, 5": lambda of, x, t, **filters: [of.sample(x, t, rng=3, num_samples=5, **filters)],
+    "support": lambda of, x, t, **filters: of.support(x, t, **filters),
     "sample, log_prob": lambda of, x, t, **filters: of.sample(x, t, rng=3, return_log_prob=True, **filters),
 }
 
@@ -552,13 +554,28 @@ def test_plain_filters(compiled, name, temperature_last, dtype):
                         assert one.tobytes() == two.tobytes()
 
 
+@pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
+def test_plain_calls_for_the_best(compiled, dtype):
+    x = rows(30, 50, dtype)
+    for logits in (x, x.reshape(5, 6, 50), x[0], x[3], x[:0]):
+        for k in (0, 1, 5, 50):
+            for one, two in zip(
+                compiled.top_log_probs(logits, k),
+                compiled.top_log_probs(logits, np.int64(k), np.array(1.0)),
+                strict=True,
+            ):
+                assert one.dtype == two.dtype
+                assert one.shape == two.shape
+                assert one.tobytes() == two.tobytes()
+
+
 @pytest.mark.parametrize("workers", [None, 1, 2])
 @pytest.mark.parametrize("n", [10, 100_000])
 def test_plain_draws_of_an_invalid_row(compiled, n, workers):
     """They are as those of valid rows up to there: the seed is made once."""
     x = np.random.default_rng(1).normal(0, 3, (3, n))
     x[1] = -np.inf
-    for options in ({}, {"top_k": 5}, {"return_log_prob": True}):
+    for options in ({}, {"top_k": 5}, {"return_log_prob": True}, {"num_samples": 3}):
         rng = np.random.default_rng(5)
         with pytest.raises(ValueError, match="row 1"):
             compiled.sample(x, rng=rng, workers=workers, **options)
