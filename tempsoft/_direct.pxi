@@ -29,11 +29,11 @@ cdef bint are_direct_filters(top_k, top_p, min_p, temperature_last, knobs *k) no
             return False
         k.top_k = top_k
     if top_p is not None:
-        if type(top_p) is not float:
+        if not isinstance(top_p, float):
             return False
         k.top_p = top_p
     if min_p is not None:
-        if type(min_p) is not float:
+        if not isinstance(min_p, float):
             return False
         k.min_p = min_p
     if type(temperature_last) is not bool:
@@ -52,7 +52,7 @@ cdef bint is_direct(object logits, object temperature, np.npy_intp largest, knob
     cdef int number = np.PyArray_TYPE(array)
     if number != np.NPY_FLOAT and number != np.NPY_DOUBLE and number != np.NPY_FLOAT16 and number != bfloat16:
         return False
-    if type(temperature) is not float:
+    if not isinstance(temperature, float):  # a scalar of NumPy is one
         if type(temperature) is not int or not -1000 < temperature < 1000:
             return False
     k.temperature = temperature

@@ -44,7 +44,7 @@ def test_the_end_of_memory(compiled, n, dtype):
         for function in tempsoft.softmax, tempsoft.log_softmax:
             np.testing.assert_array_equal(function(x, out=out), function(apart))
             with past_the_cache():
-                np.testing.assert_array_equal(function(x, np.float64(1.0), out=out), function(apart))
+                np.testing.assert_array_equal(function(x, np.array(1.0), out=out), function(apart))
         np.testing.assert_array_equal(tempsoft.softmax(x, top_k=2), tempsoft.softmax(apart, top_k=2))
         index = at_the_end(n_rows, np.int64)
         index[:] = np.arange(n_rows) % n

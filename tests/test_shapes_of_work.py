@@ -80,7 +80,7 @@ def test_adjacent_rows(compiled, name, n, dtype):
             if name not in MAPS:
                 continue
             memory = np.full(x.size + 2, 7, dtype)
-            ways = (contextlib.nullcontext, temperature), (past_the_cache, np.float64(temperature))
+            ways = (contextlib.nullcontext, temperature), (past_the_cache, np.array(temperature))
             for past_cache, of_all in ways:
                 memory[:] = 7
                 with past_cache():
@@ -113,7 +113,7 @@ def test_adjacent_rows_that_drift(compiled, n, steps, dtype):
     for function in FUNCTIONS:
         call = function_of(compiled, function)
         for plain in (1.0, 0.1):
-            right, temperature = one_by_one(call, x, temperature=plain).tobytes(), np.float64(plain)
+            right, temperature = one_by_one(call, x, temperature=plain).tobytes(), np.array(plain)
             assert call(x, temperature).tobytes() == right
             with past_the_cache():
                 assert call(x, temperature).tobytes() == right
@@ -234,7 +234,7 @@ def test_rows_in_place(compiled, function):
         assert call(x, out=x) is x
         assert x.tobytes() == right.tobytes()
         with past_the_cache():
-            call(again, np.float64(1.0), out=again)
+            call(again, np.array(1.0), out=again)
         assert again.tobytes() == right.tobytes()
 
 
@@ -343,7 +343,7 @@ def test_strips_among_others(compiled, n, dtype, monkeypatch):
     x = x.astype(dtype)
     of_each = np.where(np.arange(700) < 200, 1.0, 0.3)
     of_each[600:610] = 0.0, np.inf, 1e-300, 1e300, 5.0, 1e-3, 1.0, 2.0, 0.3, 1.0
-    for temperature in (np.float64(1.0), of_each):
+    for temperature in (np.array(1.0), of_each):
         options = [{"temperature": t} for t in np.broadcast_to(temperature, 700)]
         for name in FUNCTIONS:
             function, axis = function_of(compiled, name), -1 if name in MAPS else 0
@@ -378,7 +378,7 @@ def test_past_the_cache(compiled, dtype):
                     memory = np.full(x.size + 16, 7, dtype)
                     out = memory[offset : offset + x.size].reshape(x.shape)
                     with past_the_cache():
-                        function(x, np.float64(1.0), axis=axis, out=out)
+                        function(x, np.array(1.0), axis=axis, out=out)
                     assert out.tobytes() == right[axis].tobytes()
                     assert (memory[:offset] == 7).all()
                     assert (memory[offset + x.size :] == 7).all()
@@ -394,8 +394,8 @@ def test_every_way_past_the_cache(compiled, n, way, monkeypatch):
         for function in (compiled.softmax, compiled.log_softmax):
             right = function(x)
             with past_the_cache():
-                assert function(x, np.float64(1.0)).tobytes() == right.tobytes()
-                columns = function(np.ascontiguousarray(x.T), np.float64(1.0), axis=0)
+                assert function(x, np.array(1.0)).tobytes() == right.tobytes()
+                columns = function(np.ascontiguousarray(x.T), np.array(1.0), axis=0)
             assert columns.T.tobytes() == right.tobytes()
 
 
@@ -410,7 +410,7 @@ def test_past_the_cache_between_others(compiled, dtype, n):
             for step in (1, -1):
                 memory = np.full((50, width), 7, dtype)
                 with past_the_cache():
-                    function(x, np.float64(1.0), out=memory[::step, :n])
+                    function(x, np.array(1.0), out=memory[::step, :n])
                 assert memory[::step, :n].tobytes() == right.tobytes()
                 assert (memory[:, n:] == 7).all()
 
@@ -437,7 +437,7 @@ def test_long_rows_that_wait(compiled, dtype, n):
     x = x.astype(dtype)
     temperatures = np.ones(24)
     temperatures[17:] = 0.0, np.inf, 1e-300, 1e300, 0.3, 5.0, 1e-3
-    for temperature in (np.float64(1.0), temperatures):
+    for temperature in (np.array(1.0), temperatures):
         each = zip(x, np.broadcast_to(temperature, 24), strict=True)
         right = np.stack([compiled.softmax(row, t) for row, t in each])
         for past_cache in (past_the_cache, contextlib.nullcontext):
@@ -482,7 +482,7 @@ def test_filtered_rows_past_the_cache(compiled, dtype, n):
                 [function(row, **{k: v[i] if np.ndim(v) else v for k, v in filters.items()}) for i, row in enumerate(x)]
             )
             with past_the_cache():
-                result = function(x, **filters)
+                result = function(x, np.array(1.0), **filters)
             assert result.tobytes() == right.tobytes()
 
 
@@ -494,9 +494,11 @@ def test_plain_calls(compiled, dtype):
         for temperature in (1.0, 0.3, 0.0, np.inf):
             for name in FUNCTIONS:
                 function = function_of(compiled, name)
-                plain, other = function(logits, temperature), function(logits, np.array(temperature))
-                assert type(plain) is type(other)
-                assert (plain.dtype, plain.tobytes()) == (other.dtype, other.tobytes())
+                other = function(logits, np.array(temperature))
+                for number in (temperature, np.float64(temperature)):
+                    plain = function(logits, number)
+                    assert type(plain) is type(other)
+                    assert (plain.dtype, plain.tobytes()) == (other.dtype, other.tobytes())
             out = np.empty_like(logits)
             assert (
                 compiled.softmax(logits, temperature, out=out).tobytes()

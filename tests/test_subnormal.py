@@ -81,7 +81,7 @@ def test_every_way_has_the_same_bits(compiled, make, n, dtype):
             memory = np.full(x.size + 16, 7, dtype)
             out = memory[offset : offset + x.size].reshape(x.shape)
             with past_the_cache():
-                function(x, np.float64(1.0), out=out)
+                function(x, np.array(1.0), out=out)
             assert out.tobytes() == right.tobytes()
             assert (memory[:offset] == 7).all()
             assert (memory[offset + x.size :] == 7).all()

@@ -94,7 +94,7 @@ def test_outputs(compiled, name, n, dtype):
                 if to_columns == from_columns:
                     continue
                 with past_the_cache():
-                    function(compiled, source, np.float64(0.7), u, -1, out=out)
+                    function(compiled, source, np.array(0.7), u, -1, out=out)
                 assert np.ascontiguousarray(out).tobytes() == wide.tobytes()
     columns = as_rows(x).T
     function(compiled, columns, 0.7, u, -1, out=columns)

@@ -17,7 +17,7 @@ def one_by_one(function, x, **options):
 @contextlib.contextmanager
 def past_the_cache():
     """Within, all results go past the cache. A call with nothing but plain numbers beside contiguous
-    logits takes a path that never does so; of those, an np.float64 is none.
+    logits takes a path that never does so; an array is none.
     """
     were_past = []
     call = _kernels.call
