@@ -239,6 +239,8 @@ CASES: tuple[Case, ...] = (
         main=(),
         distribution="normal, sd 3, half of it -inf",
     ),
+    # a single sequence, in a chat
+    replace(_DECODING, name="one_sequence", shape=(1, 128256), main=(), filters=(("top_k", 50), ("top_p", 0.9))),
     replace(_DECODING, name="decoding_top_k", filters=(("top_k", 50),)),
     replace(_DECODING, name="decoding_min_p", main=(), filters=(("min_p", 0.05),)),
     replace(_DECODING, name="decoding_top_p", filters=(("top_p", 0.9),), distribution="normal, sd 12"),

@@ -8,10 +8,12 @@ import threading
 import time
 
 import implementations
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ways import past_the_cache
 
 import tempsoft
 from tempsoft import _kernels
@@ -92,9 +94,9 @@ RELIEFS = {
 
 
 @given(
-    st.sampled_from(WHOLE_ROW), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(["e", "f", "d"]),
-    st.sampled_from(sorted(RELIEFS)), st.integers(1, 7), st.integers(18_000, 60_000), st.integers(2, 5),
-    st.integers(100, 4000), st.integers(0, 2**32),
+    st.sampled_from(WHOLE_ROW), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(["e", ml_dtypes.bfloat16, "f", "d"]),
+    st.sampled_from(sorted(RELIEFS)), st.integers(1, 7), st.integers(18_000, 100_000), st.integers(2, 9),
+    st.integers(1, 4000), st.integers(0, 2**32),
 )  # fmt: skip
 @settings(max_examples=300)
 def test_shared_blocks_have_the_same_bits(call, layout, dtype, relief, n_rows, n, workers, least, seed):
@@ -102,16 +104,51 @@ def test_shared_blocks_have_the_same_bits(call, layout, dtype, relief, n_rows, n
     rng = np.random.default_rng(seed)
     x = RELIEFS[relief](rng.normal(0, 3, (n_rows, n)), rng.integers(n)).astype(dtype)
     x = LAYOUTS[layout](x)
-    t, u = rng.uniform(0.2, 3, n_rows), rng.random(n_rows)
+    t, u = rng.choice([0.0, 1e-30, 0.2, 1.0, 3.0, 1e25, np.inf], n_rows), rng.random(n_rows)
     right = as_bytes(CALLS[call](tempsoft, x, t, u))
     with shared_from(least):
         assert as_bytes(CALLS[call](tempsoft, x, t, u, workers=workers)) == right
 
 
+@pytest.mark.parametrize("function", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("dtype", ["e", "f", "d"])
+def test_results_of_shared_blocks(function, dtype):
+    """In place, into gaps, to a wider dtype, and past the cache."""
+    x = np.random.default_rng(0).normal(0, 3, (3, 50_000)).astype(dtype)
+    call = getattr(tempsoft, function)
+    right, wider = call(x, 0.7), call(x, 0.7, out=np.empty(x.shape, "d" if dtype == "d" else "f"))
+    with shared_from(1000):
+        for number, ways in ((0.7, contextlib.nullcontext), (np.array(0.7), past_the_cache)):
+            with ways():
+                same, apart = x.copy(), np.full((3, 50_000, 2), 7.0, dtype)
+                call(same, number, out=same, workers=2)
+                call(x, number, out=apart[..., 0], workers=2)
+                assert same.tobytes() == np.ascontiguousarray(apart[..., 0]).tobytes() == right.tobytes()
+                assert (apart[..., 1] == 7).all()
+                assert call(x, number, out=np.empty(x.shape, wider.dtype), workers=2).tobytes() == wider.tobytes()
+
+
+@pytest.mark.parametrize("n_rows", [1, 3])
+def test_many_draws_from_shared_rows(n_rows):
+    x = np.random.default_rng(0).normal(0, 3, (n_rows, 50_000)).astype("f")
+    for count in (2, 64, 65, 700):
+        options = {"rng": 1, "num_samples": count, "return_log_prob": True}
+        right = as_bytes(tempsoft.sample(x, **options))
+        with shared_from(1000):
+            assert as_bytes(tempsoft.sample(x, workers=2, **options)) == right
+
+
+def test_rows_too_short_to_have_blocks():
+    x = np.random.default_rng(0).normal(0, 3, (3, 100)).astype("f")
+    with shared_from(10):
+        for laid in (x, np.asfortranarray(x)):
+            assert tempsoft.log_softmax(laid, np.ones(3), workers=2).tobytes() == tempsoft.log_softmax(x).tobytes()
+
+
 @pytest.mark.parametrize("call", WHOLE_ROW)
 def test_nan_in_shared_blocks(call):
     x = np.zeros((1, 50_000), np.float32)
-    for at in (0, 17_000, 49_999):
+    for at in (0, 17_000, 30_000, 49_999):  # before others help, and after
         x[0, at] = np.nan
         with shared_from(1000):
             if call == "sample":

@@ -91,8 +91,6 @@ def test_outputs(compiled, name, n, dtype):
                     assert np.ascontiguousarray(out).tobytes() == wide.tobytes()
                     out[...] = 7
                     assert (around == 7).all()
-                if to_columns == from_columns:
-                    continue
                 with past_the_cache():
                     function(compiled, source, np.array(0.7), u, -1, out=out)
                 assert np.ascontiguousarray(out).tobytes() == wide.tobytes()
@@ -127,10 +125,11 @@ def test_rows_too_long_to_be_turned(compiled, n):
     assert compiled.sample(columns, axis=0, u=u, top_k=50).tobytes() == compiled.sample(x, u=u, top_k=50).tobytes()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("workers", [2, 5])
-def test_shared_columns(compiled, workers, monkeypatch):
+def test_shared_columns(compiled, workers, dtype, monkeypatch):
     monkeypatch.setattr(calls, "SHARED_SLICE", 1 << 16)
-    x = logits(5000, 70, np.float16)
+    x = logits(5000, 70, dtype)
     right = as_bytes(compiled.sample(x, 0.7, rng=1, on_invalid="mark", return_log_prob=True))
     columns = as_rows(x)
     got = compiled.sample(columns, 0.7, axis=0, rng=1, on_invalid="mark", return_log_prob=True, workers=workers)

@@ -118,7 +118,7 @@ int ts_is_supported(const ts_kernels *kernels) {
     return 0;
 }
 
-/* What scratch_of in workspace.h takes. */
+/* What scratch_of in workspace.h takes, and work_on_turned in turning.h before it. */
 size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const ts_turning what = ts_turning_of(which, rows);
     if (what.logits || what.out) {

@@ -75,8 +75,10 @@ static void R(log_blocks)(void *results, intptr_t first, intptr_t n, const R(scr
             R(fast_log_blocks)(of, first, n, TS_F16, 0);
         else if (type == TS_BF16)
             R(fast_log_blocks)(of, first, n, TS_BF16, 0);
+        else if (s->past_cache)
+            R(fast_log_blocks)(of, first, n, PLAIN, 1);
         else
-            R(fast_log_blocks)(of, first, n, PLAIN, s->past_cache);
+            R(fast_log_blocks)(of, first, n, PLAIN, 0);
         return;
     }
     for (intptr_t b = first; b < first + n; b++) {

@@ -148,7 +148,7 @@ typedef struct {
     /* ts_uniforms of philox.h, in lanes where there are any */
     void (*uniforms)(uint64_t seed, uint64_t first_row, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
                      double *out);
-    uint64_t *n_calls;    /* of any of `functions` */
+    uint64_t *n_calls;    /* of any of `functions`, and of parts of their work */
     uint64_t *n_infinite; /* rows with +inf, of which one may count more than once */
 } ts_kernels;
 

@@ -1,5 +1,5 @@
-/* One block of a row's plan. For REAL, by inclusion. Leaves to row.h which c its exponentials are
- * relative to. */
+/* One block of a row's plan. For REAL, by inclusion. Leaves to row.h and shared_row.h which c its
+ * exponentials are relative to. */
 
 /* The exponentials of the block at `start`, kept in place of it in `keep` unless that is NULL; their sum. */
 static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *keep,

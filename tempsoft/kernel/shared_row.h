@@ -46,6 +46,25 @@ static void R(for_blocks)(R(blocks_function) function, void *of, intptr_t n, con
         function(of, 0, n, s);
 }
 
+#if TS_REAL == 64 /* used by both */
+/* A number that threads read and write as they come to it. */
+static inline intptr_t get_shared(const intptr_t *number) {
+#if defined(__GNUC__)
+    return __atomic_load_n(number, __ATOMIC_RELAXED);
+#else
+    return *(const volatile intptr_t *)number;
+#endif
+}
+
+static inline void set_shared(intptr_t *number, intptr_t value) {
+#if defined(__GNUC__)
+    __atomic_store_n(number, value, __ATOMIC_RELAXED);
+#else
+    *(volatile intptr_t *)number = value;
+#endif
+}
+#endif
+
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
 
 /* Blocks of which one exceeds c are tried so often, at most, and after so many that one thread took: c is raised in the
@@ -71,9 +90,9 @@ typedef struct {
     double c;
     R(wants) wants;
     REAL *keep;
-    intptr_t first;             /* block */
-    intptr_t *ranges;           /* of each block, a ts_range */
-    volatile intptr_t exceeded; /* a block that exceeds c, but perhaps not the first of them; or one past the last */
+    intptr_t first;    /* block */
+    intptr_t *ranges;  /* of each block, a ts_range */
+    intptr_t exceeded; /* a block that exceeds c, but perhaps not the first of them; or one past the last */
 } R(shared_plan);
 
 /* Block b, relative to c. */
@@ -96,10 +115,10 @@ static ts_range R(plan_block)(const R(shared_plan) * of, intptr_t b, const R(scr
 
 static void R(plan_blocks)(void *shared_plan, intptr_t first, intptr_t n, const R(scratch) * s) {
     R(shared_plan) *const of = (R(shared_plan) *)shared_plan;
-    for (intptr_t b = of->first + first, end = b + n; b < end && b < of->exceeded; b++) {
+    for (intptr_t b = of->first + first, end = b + n; b < end && b < get_shared(&of->exceeded); b++) {
         of->ranges[b] = R(plan_block)(of, b, s);
         if (of->ranges[b] == TS_EXCEEDED)
-            of->exceeded = b;
+            set_shared(&of->exceeded, b);
     }
 }
 

@@ -331,10 +331,13 @@ static intptr_t ts_least(const ts_rows *rows, int is_double) {
     return ts_thread_least / (is_double ? TS_DOUBLE : 1) / (rows->top_k ? TS_FILTERED : 1) + 1;
 }
 
-/* Whether threads had better share each row than all rows: these are long, few, and not as many for each thread. */
+/* Whether threads had better share each row than all rows: these are long, few, and not as many for each thread. Draws
+ * from a row are made by one of them, so they are not to be many unless there is no other row. */
 static int ts_is_shared_by_blocks(ts_function which, const ts_rows *rows, int is_double, int n_threads) {
     const int has_blocks = which != TS_BEST && which != TS_SUPPORT && !rows->top_k && !rows->are_weights;
-    return has_blocks && rows->n_categories / TS_LONG >= ts_least(rows, is_double) && rows->n_rows < TS_LOT &&
+    const int are_few_draws = rows->n_draws <= TS_BLOCK / 16 || rows->n_rows == 1;
+    const intptr_t least = ts_least(rows, is_double) > TS_BLOCK ? ts_least(rows, is_double) : TS_BLOCK;
+    return has_blocks && are_few_draws && rows->n_categories / TS_LONG >= least && rows->n_rows < TS_LOT &&
            rows->n_rows < 4 * (intptr_t)n_threads && rows->n_rows % n_threads != 0;
 }
 
