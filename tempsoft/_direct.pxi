@@ -208,8 +208,8 @@ cdef object draw_direct(np.ndarray logits, const knobs *k, np.npy_intp n_draws, 
         log_probs = empty_of_rows(logits, n_draws, working_type(logits))
     ts_active.uniforms(seed, 0, n // each, 0, each, u)
     run_direct(TS_DRAW, logits, k, u, indices, each, log_probs, n_threads)
-    for i in range(0, n, each):
-        if indices[i] < 0:
+    for i in range(n // each):
+        if indices[i * each] < 0:
             return None
     return scalar_or(out) if log_probs is None else (scalar_or(out), scalar_or(log_probs))
 
@@ -284,9 +284,11 @@ def _log_softmax_or(function, Py_ssize_t largest):
 
 def _logsumexp_or(function, Py_ssize_t largest):
     def logsumexp(logits, temperature=1.0, *, axis=-1, keepdims=False, workers=None):
+        cdef knobs k
         result = None
         if keepdims is False and is_one_slice(logits, axis, workers):
-            result = logsumexp_direct(logits, temperature, largest)
+            are_direct_filters(None, None, None, False, &k)
+            result = direct(TS_LOGSUMEXP, logits, temperature, &k, None, largest, 1)
         return (function(logits, temperature, axis=axis, keepdims=keepdims, workers=workers)
                 if result is None else result)
     return logsumexp

@@ -57,15 +57,21 @@ TS_INLINE void R(fast_log_blocks)(const R(log_results) * of, intptr_t first, int
     const intptr_t end = whole < n_categories ? whole : n_categories;
     const intptr_t piece = past_cache || n_categories <= TS_LONGEST ? end - start : TS_BLOCK;
     const char *const x = of->row->numbers.data;
+    R(log_scale) scale; /* a copy, which results cannot be taken to change */
+    scale.fast = 1;
+    scale.inverse_hi = of->scale->inverse_hi;
+    scale.inverse_lo = of->scale->inverse_lo;
+    scale.minus_offset_hi = of->scale->minus_offset_hi;
+    scale.minus_offset_lo = of->scale->minus_offset_lo;
     R(seam) line = {.n = 0};
     for (intptr_t at = start + (end - start - 1) / piece * piece; at >= start; at -= piece) /* the nearest in cache */
-        R(log_softmax_of)(x + at * size, end - at < piece ? end - at : piece, type, of->scale,
-                          of->out->data + at * size, past_cache ? &line : NULL);
+        R(log_softmax_of)(x + at * size, end - at < piece ? end - at : piece, type, &scale, of->out->data + at * size,
+                          past_cache ? &line : NULL);
     R(write_seam)(&line);
 }
 
 /* Those of n blocks from `first` on. */
-static void R(log_blocks)(void *results, intptr_t first, intptr_t n, const R(scratch) * s) {
+TS_INLINE void R(log_blocks)(void *results, intptr_t first, intptr_t n, const R(scratch) * s) {
     const R(log_results) *const of = (const R(log_results) *)results;
     const ts_vector *const numbers = &of->row->numbers, *const out = of->out;
     const ts_type type = numbers->type;

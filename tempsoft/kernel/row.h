@@ -45,7 +45,7 @@ static void R(sum_blocks)(ts_plan *plan) {
 /* The blocks by the fast exponential. c comes from the first group of the row and is raised by a block that exceeds
  * it, so that most rows are read once and c depends on the row's numbers alone. 0 if the fast formula does not hold
  * for this row: its largest logits are out of reach, or blocks out of reach may count beside them. */
-static int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, REAL *keep, const R(scratch) * s) {
+TS_INLINE int R(plan_fast)(ts_plan *plan, const R(source) * row, R(wants) wants, REAL *keep, const R(scratch) * s) {
     const intptr_t n_first = plan->n_categories < TS_GROUP ? plan->n_categories : TS_GROUP;
     double c = R(first_exponent)(R(read)(row, 0, n_first, s->block), n_first, plan->k);
     double out_of_reach = -INFINITY;

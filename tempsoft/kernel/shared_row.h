@@ -38,7 +38,7 @@ static void R(share_part)(void *work, intptr_t first, intptr_t n) {
 }
 
 /* Have it done with all n blocks, by threads that share the row if there are any. */
-static void R(for_blocks)(R(blocks_function) function, void *of, intptr_t n, const R(scratch) * s) {
+TS_INLINE void R(for_blocks)(R(blocks_function) function, void *of, intptr_t n, const R(scratch) * s) {
     R(shared) shared = {function, of, s};
     if (s->sharing)
         s->sharing->share(s->sharing, R(share_part), &shared, n);

@@ -29,15 +29,15 @@ static inline int ts_are_columns(const ts_vector *row, intptr_t step) {
 
 static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
     const ts_turning none = {0, 0};
+    if (rows->n_rows < TS_TURNED_ROWS || rows->n_categories < 2 ||
+        rows->n_categories > TS_TURNED_NUMBERS / TS_TURNED_ROWS - 2 * TS_TURNED_APART)
+        return none;
     const int is_map = which == TS_SOFTMAX || which == TS_LOG_SOFTMAX;
     const int from_columns = ts_are_columns(&rows->logits, rows->logits_step);
     const int to_columns = is_map && ts_are_columns(&rows->out, rows->out_step);
     const int to_numbers = which == TS_LOG_PROB || ((which == TS_LOGSUMEXP || which == TS_ENTROPY) &&
                                                     rows->out_step == ts_size_of(rows->out.type));
     const int are_plain = !ts_is_half(rows->logits.type) && !(is_map && ts_is_half(rows->out.type));
-    if (rows->n_rows < TS_TURNED_ROWS || rows->n_categories < 2 ||
-        rows->n_categories > TS_TURNED_NUMBERS / TS_TURNED_ROWS - 2 * TS_TURNED_APART)
-        return none;
     if (from_columns && are_plain && !rows->top_k && (to_columns || to_numbers))
         return none;
     return (ts_turning){from_columns, to_columns};
