@@ -532,28 +532,32 @@ WITH_FILTERS = {
 @pytest.mark.parametrize("temperature_last", [False, True])
 @pytest.mark.parametrize("name", WITH_FILTERS)
 def test_plain_filters(compiled, name, temperature_last, dtype):
-    """Python numbers go straight to the kernel, arrays by way of the checks; draws of an invalid row are errors."""
+    """Numbers of Python and floats of NumPy go straight to the kernel, arrays by way of the checks."""
     x = np.random.default_rng(1).normal(0, 3, (2, 30, 50)).astype(dtype)
+    settings = [
+        (k, p, m)
+        for k in (None, -1, 0, 1, 7, 49, 50, 51, 2**40)
+        for p in (None, 0.0, 0.6, 1.0)
+        for m in (None, 0.0, 0.1, 1.0)
+    ]
+
+    def call(logits, temperature, *filters):
+        named = dict(zip(("top_k", "top_p", "min_p"), filters, strict=True), temperature_last=temperature_last)
+        return WITH_FILTERS[name](compiled, logits, temperature, **named)
+
+    def of(kind, number):
+        return None if number is None else kind(number)
+
     for logits in (x, x[0], x[0, 0]):
-        for top_k in (None, -1, 0, 1, 7, 49, 50, 51, 2**40):
-            for top_p in (None, 0.0, 0.6, 1.0):
-                for min_p in (None, 0.0, 0.1, 1.0):
-                    arrays = (
-                        None if top_k is None else np.array(top_k),
-                        None if top_p is None else np.array(top_p),
-                        None if min_p is None else np.array(min_p),
-                    )
-                    plain, other = (
-                        WITH_FILTERS[name](
-                            compiled, logits, t, top_k=k, top_p=p, min_p=m, temperature_last=temperature_last
-                        )
-                        for t, k, p, m in ((0.7, top_k, top_p, min_p), (np.array(0.7), *arrays))
-                    )
-                    for one, two in zip(plain, other, strict=True):
-                        assert one.dtype == two.dtype
-                        assert one.shape == two.shape
-                        assert type(one) is type(two)
-                        assert one.tobytes() == two.tobytes()
+        for top_k, top_p, min_p in settings:
+            right = call(logits, np.array(0.7), *(of(np.array, number) for number in (top_k, top_p, min_p)))
+            plain = call(logits, 0.7, top_k, top_p, min_p)
+            scalars = call(logits, np.float64(0.7), top_k, of(np.float64, top_p), of(np.float64, min_p))
+            for one, two, three in zip(right, plain, scalars, strict=True):
+                assert one.dtype == two.dtype
+                assert one.shape == two.shape
+                assert type(one) is type(two)
+                assert one.tobytes() == two.tobytes() == three.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
