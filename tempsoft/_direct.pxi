@@ -1,8 +1,8 @@
-# The direct path: small plain calls straight to the kernel. Part of _kernels.pyx.
+# The direct path: plain calls straight to the kernel. Part of _kernels.pyx.
 #
 # A call that is plain enough needs no check and no gufunc, which cost more than the arithmetic of few logits: an array
-# that is C-contiguous, with its categories last, and Python numbers beside it. Whatever else it is, the call is left
-# to the functions of probabilities.py and sampling.py.
+# that is C-contiguous, with its categories last, and plain numbers beside it. Whatever else it is, and where it would
+# be too long without Ctrl-C, the call is left to the functions of probabilities.py and sampling.py.
 
 cdef int bfloat16 = np.NPY_NOTYPE  # NumPy's number of that dtype, once one was seen; no array has this one
 
@@ -19,8 +19,16 @@ cdef struct knobs:
     bint has_filters
 
 
+cdef object float64 = numpy.float64
+
+
+cdef inline bint is_plain_float(number) noexcept:
+    """Whether it is a float of Python or NumPy, and no other kind of one, which may mean another number."""
+    return type(number) is float or type(number) is float64
+
+
 cdef bint are_direct_filters(top_k, top_p, min_p, temperature_last, knobs *k) noexcept:
-    """Whether each is None or a Python number in its range."""
+    """Whether each is None, or a plain number in its range, of `top_k` a small one."""
     k.top_k, k.top_p, k.min_p, k.options, k.has_filters = 0, 1.0, 0.0, 0, False
     if top_k is None and top_p is None and min_p is None and temperature_last is False:
         return True
@@ -29,11 +37,11 @@ cdef bint are_direct_filters(top_k, top_p, min_p, temperature_last, knobs *k) no
             return False
         k.top_k = top_k
     if top_p is not None:
-        if not isinstance(top_p, float):
+        if not is_plain_float(top_p):
             return False
         k.top_p = top_p
     if min_p is not None:
-        if not isinstance(min_p, float):
+        if not is_plain_float(min_p):
             return False
         k.min_p = min_p
     if type(temperature_last) is not bool:
@@ -45,14 +53,14 @@ cdef bint are_direct_filters(top_k, top_p, min_p, temperature_last, knobs *k) no
 
 cdef bint is_direct(object logits, object temperature, np.npy_intp largest, knobs *k) noexcept:
     """Whether both are so plain that no check is needed: a C-contiguous array of at most `largest` logits, of one of
-    the four float dtypes, and a Python number."""
+    the four float dtypes, and a plain number, of integers a small one."""
     if not np.PyArray_CheckExact(logits):
         return False
     cdef np.ndarray array = <np.ndarray>logits
     cdef int number = np.PyArray_TYPE(array)
     if number != np.NPY_FLOAT and number != np.NPY_DOUBLE and number != np.NPY_FLOAT16 and number != bfloat16:
         return False
-    if not isinstance(temperature, float):  # a scalar of NumPy is one
+    if not is_plain_float(temperature):
         if type(temperature) is not int or not -1000 < temperature < 1000:
             return False
     k.temperature = temperature
@@ -206,7 +214,11 @@ cdef object draw_direct(np.ndarray logits, const knobs *k, np.npy_intp n_draws, 
         u = <double *>np.PyArray_DATA(numbers)
     if with_log_probs:
         log_probs = empty_of_rows(logits, n_draws, working_type(logits))
-    ts_active.uniforms(seed, 0, n // each, 0, each, u)
+    if n < GIL_SIZE:
+        ts_active.uniforms(seed, 0, n // each, 0, each, u)
+    else:
+        with nogil:
+            ts_active.uniforms(seed, 0, n // each, 0, each, u)
     run_direct(TS_DRAW, logits, k, u, indices, each, log_probs, n_threads)
     for i in range(n // each):
         if indices[i * each] < 0:
@@ -215,16 +227,16 @@ cdef object draw_direct(np.ndarray logits, const knobs *k, np.npy_intp n_draws, 
 
 
 cdef np.npy_intp direct_draws(num_samples, np.ndarray logits):
-    """Draws from each row, 0 for None; -1 for what is no such number, or where they are too many to be made at once."""
-    if num_samples is None:
-        return 0
+    """Draws from each row, 0 for None; -1 for what is no such number, or where all are too many to be made at once."""
     cdef np.npy_intp n_rows = np.PyArray_SIZE(logits) // np.PyArray_DIM(logits, np.PyArray_NDIM(logits) - 1)
+    if num_samples is None:
+        return 0 if n_rows <= MOST_DRAWN else -1
     if type(num_samples) is not int or not 0 < num_samples <= MOST_DRAWN // n_rows:
         return -1
     return num_samples
 
 
-cdef enum: MOST_DRAWN = 1 << 16  # numbers
+cdef enum: MOST_DRAWN = 1 << 18  # from all rows: their uniform numbers stay in cache, and take a millisecond
 
 
 def sample_direct(logits, temperature, top_k, top_p, min_p, temperature_last, num_samples, rng, with_log_probs,
@@ -242,7 +254,7 @@ def sample_direct(logits, temperature, top_k, top_p, min_p, temperature_last, nu
 
 
 # To call a function of Python is dear beside a kernel on four logits: so a public one is a compiled one that tries the
-# direct path and, where that is not for its arguments, calls the one in probabilities.py.
+# direct path and, where that is not for its arguments, calls the one in probabilities.py or sampling.py.
 
 cdef bint is_one_slice(object logits, object axis, object workers):
     """Whether the categories are on the last axis, and one worker was given or will do for few logits."""
@@ -410,7 +422,7 @@ def _sample_or(function, Py_ssize_t largest):
 
 
 def direct_first(largest):
-    """Have one of the functions below try the direct path before itself, for up to `largest` logits."""
+    """Have one of these functions try the direct path before itself, for up to `largest` logits."""
     tries = {"softmax": _softmax_or, "log_softmax": _log_softmax_or, "logsumexp": _logsumexp_or,
              "entropy": _entropy_or, "log_prob": _log_prob_or, "support": _support_or,
              "top_log_probs": _top_log_probs_or, "sample": _sample_or}

@@ -19,6 +19,7 @@ from .workers import (
     SHARED_SLICE,
     SLICE_SIZE,
     SMALLEST_SHARED,
+    TURNS_SLICE,
     Index,
     for_each_slice,
     have_helpers,
@@ -93,23 +94,25 @@ def run(
     largest = LARGE_SLICE if is_quick else SLICE_SIZE
     if n_sharing > 1:
         have_helpers(n_sharing - 1)
-        workers, largest = 1, SHARED_SLICE
+        workers, largest = 1, SHARED_SLICE if rows.filters is None else TURNS_SLICE
     for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
 
 
-def direct_threads(logits: Any, axis: Any, workers: Any) -> int:
-    """On how many threads the direct functions may take this array. 0 where they may not: one thread takes no more than
-    a slice, as Ctrl-C waits, and several not what is better written past the cache.
+def direct_threads(logits: Any, axis: Any, workers: Any, *, has_filters: bool) -> int:
+    """On how many threads the direct functions may take this array. 0 where they may not: one thread, or several with
+    filters, take no more than a slice, as Ctrl-C waits, and several not what is better written past the cache.
     """
     if type(logits) is not np.ndarray or type(axis) is not int or axis not in (-1, logits.ndim - 1):
         return 0
     if workers is None and logits.size <= SMALLEST_SHARED:
-        return 1
+        return 0  # `direct_first` has tried
     if workers is not None and (type(workers) is not int or workers < -1 or workers == 0):
         return 0  # a bad number is left to the checks, which have their order
     n_threads = resolve(workers)
     if n_threads == 1:
         return int(logits.size <= SLICE_SIZE)
+    if has_filters and logits.size > SLICE_SIZE:
+        return 0
     if logits.nbytes >= PAST_CACHE:
         return 0
     n_threads = useful(n_threads, logits.size)

@@ -588,3 +588,32 @@ def test_plain_draws_of_an_invalid_row(compiled, n, workers):
         other = np.random.default_rng(5)
         other.integers(0, 2**64, dtype=np.uint64)
         assert rng.bit_generator.state == other.bit_generator.state
+
+
+class Halved(float):
+    """Another number to whoever asks for one than to whoever looks at its memory."""
+
+    def __float__(self):
+        return float.__float__(self) / 2
+
+
+@pytest.mark.parametrize("name", ["softmax", "entropy", "sample"])
+def test_floats_of_another_kind(compiled, name):
+    """They mean the same on every path."""
+    x = np.random.default_rng(0).normal(0, 3, (20, 30))
+    for temperature, filters in ((Halved(2.0), {}), (1.0, {"top_p": Halved(0.8)}), (1.0, {"min_p": Halved(0.4)})):
+        got = WITH_FILTERS[name](compiled, x, temperature, **filters)
+        right = WITH_FILTERS[name](compiled, np.asfortranarray(x), temperature, **filters)
+        assert got[0].tobytes() == right[0].tobytes()
+
+
+def test_many_rows_of_few_categories(compiled):
+    """Uniform numbers of very many rows are not made at once, nor are they of many workers."""
+    x = np.random.default_rng(0).normal(0, 3, (300_000, 2)).astype(np.float32)
+    right = compiled.sample(x, np.array(1.0), rng=1)
+    for workers in (1, 2):
+        assert compiled.sample(x, rng=1, workers=workers).tobytes() == right.tobytes()
+        few = compiled.sample(x[:200_000], rng=1, workers=workers)
+        assert few.tobytes() == right[:200_000].tobytes()
+        filtered = compiled.sample(x, rng=1, top_p=0.9, workers=workers)
+        assert filtered.tobytes() == compiled.sample(x, np.array(1.0), rng=1, top_p=0.9).tobytes()
