@@ -98,7 +98,7 @@ def run(
     for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
 
 
-def direct_threads(logits: Any, axis: Any, workers: Any, *, has_filters: bool) -> int:
+def direct_threads(logits: Any, axis: Any, workers: Any, *filters: Any) -> int:
     """On how many threads the direct functions may take this array. 0 where they may not: one thread, or several with
     filters, take no more than a slice, as Ctrl-C waits, and several not what is better written past the cache.
     """
@@ -111,7 +111,7 @@ def direct_threads(logits: Any, axis: Any, workers: Any, *, has_filters: bool) -
     n_threads = resolve(workers)
     if n_threads == 1:
         return int(logits.size <= SLICE_SIZE)
-    if has_filters and logits.size > SLICE_SIZE:
+    if logits.size > SLICE_SIZE and any(each is not None for each in filters):
         return 0
     if logits.nbytes >= PAST_CACHE:
         return 0

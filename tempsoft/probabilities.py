@@ -88,8 +88,7 @@ def softmax(
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    has_filters = top_k is not None or top_p is not None or min_p is not None
-    if n_threads := direct_threads(logits, axis, workers, has_filters=has_filters):
+    if n_threads := direct_threads(logits, axis, workers, top_k, top_p, min_p):
         result = _kernels.softmax_direct(
             logits, temperature, out, logits.size, n_threads, top_k, top_p, min_p, temperature_last
         )
@@ -142,8 +141,7 @@ def log_softmax(
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    has_filters = top_k is not None or top_p is not None or min_p is not None
-    if n_threads := direct_threads(logits, axis, workers, has_filters=has_filters):
+    if n_threads := direct_threads(logits, axis, workers, top_k, top_p, min_p):
         result = _kernels.log_softmax_direct(
             logits, temperature, out, logits.size, n_threads, top_k, top_p, min_p, temperature_last
         )
@@ -189,7 +187,7 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and (n_threads := direct_threads(logits, axis, workers, has_filters=False)):
+    if not keepdims and (n_threads := direct_threads(logits, axis, workers)):
         result = _kernels.logsumexp_direct(logits, temperature, logits.size, n_threads)
         if result is not None:
             return result

@@ -100,11 +100,10 @@ def sample(
     >>> tempsoft.sample(logits, top_k=2, u=[0.9, 0.9])
     array([1, 1])
     """
-    has_filters = top_k is not None or top_p is not None or min_p is not None
     if (
         (u is None and replace is True and type(return_log_prob) is bool)
         and (type(first_row) is int and first_row == 0 and type(on_invalid) is str and on_invalid == "raise")
-        and (n_threads := direct_threads(logits, axis, workers, has_filters=has_filters))
+        and (n_threads := direct_threads(logits, axis, workers, top_k, top_p, min_p))
     ):
         drawn, rng = _kernels.sample_direct(
             logits, temperature, top_k, top_p, min_p, temperature_last, num_samples, rng, return_log_prob, n_threads

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ways import past_the_cache
+from ways import as_bytes, past_the_cache
 
 import tempsoft
 from tempsoft import _kernels
@@ -30,10 +30,6 @@ def shared_from(numbers):
             yield
     finally:
         _kernels.set_thread_least(before)
-
-
-def as_bytes(result):
-    return [part.tobytes() for part in (result if isinstance(result, tuple) else (result,))]
 
 
 CALLS = {

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from test_end_of_memory import at_the_end
-from ways import past_the_cache
+from ways import as_bytes, past_the_cache
 
 import tempsoft
 from tempsoft import calls
@@ -38,10 +38,6 @@ def logits(n_rows, n, dtype):
     x = np.random.default_rng(n).normal(0, 3, (n_rows, n))
     x[3, -1], x[5, 0], x[7, : n // 2], x[9] = np.nan, np.inf, -np.inf, 0.0
     return x.astype(dtype)
-
-
-def as_bytes(result):
-    return [part.tobytes() for part in (result if isinstance(result, tuple) else (result,))]
 
 
 def as_rows(result):

@@ -14,6 +14,11 @@ def one_by_one(function, x, **options):
     return np.stack([function(row, **options) for row in x])
 
 
+def as_bytes(result):
+    """Of an array, or of each of a tuple of them."""
+    return [part.tobytes() for part in (result if isinstance(result, tuple) else (result,))]
+
+
 @contextlib.contextmanager
 def past_the_cache():
     """Within, all results go past the cache. A call with nothing but plain numbers beside contiguous

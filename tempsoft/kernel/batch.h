@@ -34,16 +34,23 @@ typedef struct {
     R(some_rows_function) of_strip; /* a strip of columns, if better than by of_columns */
 } R(ways);
 
+/* Whether there are enough rows to take some together, without filters. */
+static inline int R(are_many)(const ts_rows *rows) {
+    return !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1;
+}
+
+/* Whether draws from them can be made of many together. */
+static inline int R(are_short)(const ts_rows *rows) {
+    return R(are_many)(rows) && rows->n_categories <= TS_SHORT && rows->logits.stride == ts_size_of(rows->logits.type);
+}
+
 static shape_of_work R(shape_of)(const ts_rows *rows, const R(ways) * ways) {
     const intptr_t size = sizeof(REAL);
     const int are_contiguous = rows->logits.stride == ts_size_of(rows->logits.type);
-    const int are_many = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1;
+    const int are_many = R(are_many)(rows);
     const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
     if (!rows->out.data && ways->of_short) /* draws */
-        return are_many && are_contiguous && rows->n_categories <= TS_SHORT && rows->n_draws == 1 &&
-                       !rows->log_prob.data
-                   ? SHORT
-                   : ONE_BY_ONE;
+        return R(are_short)(rows) && rows->n_draws == 1 && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
     if (are_many && are_plain && rows->logits_step == size && (!rows->out.data || rows->out_step == size))
         return AS_COLUMNS;
     /* longer ones are faster one by one */

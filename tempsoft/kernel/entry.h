@@ -34,9 +34,7 @@ static void R(draw_in_turn)(const ts_rows *rows, double *scratch) {
 }
 
 static void R(draws)(const ts_rows *rows, double *scratch) {
-    const int are_short = !rows->top_k && rows->n_rows >= TILE && rows->n_categories > 1 &&
-                          rows->n_categories <= TS_SHORT && rows->logits.stride == ts_size_of(rows->logits.type);
-    if (are_short && (rows->log_prob.data ? !rows->are_weights : are_drawn_in_turn(rows)))
+    if (R(are_short)(rows) && (rows->log_prob.data ? !rows->are_weights : are_drawn_in_turn(rows)))
         R(draw_in_turn)(rows, scratch);
     else
         R(for_each_indexed)(TS_DRAW, rows, scratch);
