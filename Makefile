@@ -55,7 +55,7 @@ climb: dev  ## look for rows of large error by hill climbing, and keep the worst
 lint: dev  ## ruff, cython-lint, clang-format, mypy and stubtest, clean
 	$(RUN)ruff check .
 	$(RUN)ruff format --check .
-	PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)cython-lint tempsoft/_kernels.pyx tempsoft/_direct.pxi
+	PATH="$(CURDIR)/$(RUN):$$PATH" $(RUN)cython-lint tempsoft/_kernels.pyx tempsoft/*.pxi
 	$(RUN)clang-format --dry-run --Werror tempsoft/kernel/*.[ch] tests/emulation/*.h
 	! grep -nE '^.{121}' tempsoft/kernel/*.[ch]  # comments are not wrapped by it
 	$(RUN)mypy

@@ -189,6 +189,15 @@ _DECODING = Case(name="", shape=(64, 128256), functions=(SAMPLE,), main=(SAMPLE,
 CASES: tuple[Case, ...] = (
     # one decision: choosing an action, a token by hand
     _ONE_DECISION,
+    # the actions of a few agents, each as curious as it is
+    replace(
+        _ONE_DECISION,
+        name="agents",
+        shape=(8, 10),
+        functions=(SOFTMAX, SAMPLE),
+        main=(),
+        temperature=(0.5, 2.0),
+    ),
     # the evidence of a few and of many hypotheses, in log-probabilities
     replace(_ONE_DECISION, name="one_row", shape=(1000,), functions=(*MAPS, LOGSUMEXP), main=()),
     replace(

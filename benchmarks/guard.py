@@ -45,6 +45,7 @@ FILLING, PAGE = 10_000, 4096  # blocks of memory; bytes
 
 SHAPES: dict[str, tuple[int, ...]] = {  # of cases of cases.py: valgrind is fifty times slower and more
     "four_logits": (4,),
+    "agents": (8, 10),
     "classifier": (200, 1000),
     "classifier_float64": (100, 1000),
     "classifier_float16": (200, 1000),

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_ThreadsFor = Callable[[int, int, bool, Any], int]
 
 softmax: np.ufunc
 log_softmax: np.ufunc
@@ -27,43 +28,9 @@ def call(
     n_threads: int = 1,
 ) -> None: ...
 def know_bfloat16(number: int) -> None: ...
-def softmax_direct(
-    logits: Any,
-    temperature: Any,
-    out: Any,
-    largest: int,
-    n_threads: int = 1,
-    top_k: Any = None,
-    top_p: Any = None,
-    min_p: Any = None,
-    temperature_last: Any = False,
-) -> np.ndarray | None: ...
-def log_softmax_direct(
-    logits: Any,
-    temperature: Any,
-    out: Any,
-    largest: int,
-    n_threads: int = 1,
-    top_k: Any = None,
-    top_p: Any = None,
-    min_p: Any = None,
-    temperature_last: Any = False,
-) -> np.ndarray | None: ...
-def logsumexp_direct(logits: Any, temperature: Any, largest: int, n_threads: int = 1) -> Any: ...
-def direct_first(largest: int) -> Callable[[_Function], _Function]: ...
+def direct_first(function: _Function) -> _Function: ...
 def set_seed_of(function: Callable[[Any], int]) -> None: ...
-def sample_direct(
-    logits: np.ndarray,
-    temperature: Any,
-    top_k: Any,
-    top_p: Any,
-    min_p: Any,
-    temperature_last: Any,
-    num_samples: Any,
-    rng: Any,
-    with_log_probs: bool,
-    n_threads: int,
-) -> tuple[Any, Any]: ...
+def set_threads_for(function: _ThreadsFor, few: int) -> tuple[_ThreadsFor, int]: ...
 def uniforms(seed: int, first_row: int, n_rows: int, first_column: int, n_columns: int) -> np.ndarray: ...
 def next_uint64(bit_generator: np.random.BitGenerator) -> int: ...
 def help_kernels() -> None: ...

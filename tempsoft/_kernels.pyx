@@ -9,8 +9,12 @@ import functools
 
 import numpy
 
+from tempsoft import arguments
+
 cimport numpy as np
+from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, intptr_t, uint64_t
 from libc.string cimport memset
 
@@ -48,6 +52,12 @@ cdef extern from "kernel/plan.h" nogil:
         int are_weights
         ts_past past_cache
 
+    ctypedef struct ts_knobs:
+        double temperature
+        int64_t top_k
+        double top_p, min_p
+        int64_t options
+
     ctypedef enum ts_past:
         TS_NOT_PAST
 
@@ -75,6 +85,7 @@ cdef extern from "kernel/plan.h" nogil:
         uint64_t *n_calls
         uint64_t *n_infinite
 
+    intptr_t ts_size_of(ts_type type)
     const ts_kernels *ts_kernels_at(int i)
     int ts_is_supported(const ts_kernels *kernels)
     intptr_t ts_cache_bytes()
@@ -268,7 +279,9 @@ def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST, int n_thr
         raise MemoryError("no memory for the scratch space of a row")
 
 
+include "_rows.pxi"
 include "_direct.pxi"
+include "_public.pxi"
 
 
 # ---- threads -------------------------------------------------------------------------------------------------------

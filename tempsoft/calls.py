@@ -98,26 +98,20 @@ def run(
     for_each_slice(task, rows.batch_shape, numbers_per_row, workers, largest, TOGETHER if is_short else 1)
 
 
-def direct_threads(logits: Any, axis: Any, workers: Any, *filters: Any) -> int:
-    """On how many threads the direct functions may take this array. 0 where they may not: one thread, or several with
-    filters, take no more than a slice, as Ctrl-C waits, and several not what is better written past the cache.
+def direct_threads(numbers: int, n_bytes: int, has_filters: bool, workers: Any) -> int:
+    """On how many threads the direct path may take a call, of so many bytes of logits. 0 where it may not: one thread,
+    or several with filters, take no more than a slice, as Ctrl-C waits, and none what is better written past the cache.
     """
-    if type(logits) is not np.ndarray or type(axis) is not int or axis not in (-1, logits.ndim - 1):
-        return 0
-    if workers is None and logits.size <= SMALLEST_SHARED:
-        return 0  # `direct_first` has tried
     if workers is not None and (type(workers) is not int or workers < -1 or workers == 0):
         return 0  # a bad number is left to the checks, which have their order
-    n_threads = resolve(workers)
-    if n_threads == 1:
-        return int(logits.size <= SLICE_SIZE)
-    if logits.size > SLICE_SIZE and any(each is not None for each in filters):
+    n_threads = useful(resolve(workers), numbers)
+    if n_bytes >= PAST_CACHE or (numbers > SLICE_SIZE and (n_threads == 1 or has_filters)):
         return 0
-    if logits.nbytes >= PAST_CACHE:
-        return 0
-    n_threads = useful(n_threads, logits.size)
     have_helpers(n_threads - 1)
     return n_threads
+
+
+_kernels.set_threads_for(direct_threads, SMALLEST_SHARED)
 
 
 def _is_one_loop(n_axes: int, arrays: tuple[np.ndarray, ...]) -> bool:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import broadcast, character, direct_threads, given, map_rows, run
-from .workers import SMALLEST_SHARED, resolve
+from .calls import broadcast, character, given, map_rows, run
+from .workers import resolve
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def softmax(
     logits: Any,
     temperature: Any = 1.0,
@@ -88,17 +88,11 @@ def softmax(
     >>> tempsoft.softmax(logits, temperature=0.5).round(3)
     array([0.828, 0.112, 0.041, 0.019])
     """
-    if n_threads := direct_threads(logits, axis, workers, top_k, top_p, min_p):
-        result = _kernels.softmax_direct(
-            logits, temperature, out, logits.size, n_threads, top_k, top_p, min_p, temperature_last
-        )
-        if result is not None:
-            return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     return _map(_kernels.softmax, rows, axis, out, workers)
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def log_softmax(
     logits: Any,
     temperature: Any = 1.0,
@@ -141,17 +135,11 @@ def log_softmax(
     >>> tempsoft.log_softmax(np.array([0.0, -1000.0]))
     array([    0., -1000.])
     """
-    if n_threads := direct_threads(logits, axis, workers, top_k, top_p, min_p):
-        result = _kernels.log_softmax_direct(
-            logits, temperature, out, logits.size, n_threads, top_k, top_p, min_p, temperature_last
-        )
-        if result is not None:
-            return result
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     return _map(_kernels.log_softmax, rows, axis, out, workers)
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def logsumexp(
     logits: Any, temperature: Any = 1.0, *, axis: int = -1, keepdims: bool = False, workers: Any = None
 ) -> Any:
@@ -187,10 +175,6 @@ def logsumexp(
     >>> print(tempsoft.logsumexp(np.array([1000.0, 1000.0])).round(4))
     1000.6931
     """
-    if not keepdims and (n_threads := direct_threads(logits, axis, workers)):
-        result = _kernels.logsumexp_direct(logits, temperature, logits.size, n_threads)
-        if result is not None:
-            return result
     rows = arguments.rows(logits, temperature, axis)
     n_workers = resolve(workers)
     values = np.empty(rows.batch_shape, rows.working)
@@ -198,7 +182,7 @@ def logsumexp(
     return np.expand_dims(values, axis) if keepdims else values[()]
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def log_prob(
     logits: Any,
     index: Any,
@@ -255,7 +239,7 @@ def log_prob(
     return values if has_axis else values[..., 0][()]
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1, workers: Any = None) -> Any:
     """The k most probable categories and their log-probabilities, best first.
 
@@ -307,7 +291,7 @@ def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1
     return values, indices
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def entropy(
     logits: Any,
     temperature: Any = 1.0,
@@ -355,7 +339,7 @@ def entropy(
     return values[()]
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def support(
     logits: Any,
     temperature: Any = 1.0,

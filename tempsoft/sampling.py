@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import Extra, broadcast, character, direct_threads, given, run
+from .calls import Extra, broadcast, character, given, run
 from .random import seed_of
-from .workers import SMALLEST_SHARED, Index, resolve
+from .workers import Index, resolve
 
 _INDEX = np.dtype(np.int64)
 _kernels.set_seed_of(seed_of)
 
 
-@_kernels.direct_first(SMALLEST_SHARED)
+@_kernels.direct_first
 def sample(
     logits: Any,
     temperature: Any = 1.0,
@@ -100,21 +100,12 @@ def sample(
     >>> tempsoft.sample(logits, top_k=2, u=[0.9, 0.9])
     array([1, 1])
     """
-    if (
-        (u is None and replace is True and type(return_log_prob) is bool)
-        and (type(first_row) is int and first_row == 0 and type(on_invalid) is str and on_invalid == "raise")
-        and (n_threads := direct_threads(logits, axis, workers, top_k, top_p, min_p))
-    ):
-        drawn, rng = _kernels.sample_direct(
-            logits, temperature, top_k, top_p, min_p, temperature_last, num_samples, rng, return_log_prob, n_threads
-        )
-        if drawn is not None:
-            return drawn
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     draws = arguments.draws(rows, False, num_samples, replace, rng, u, first_row, return_log_prob, on_invalid, workers)
     return _sample(rows, draws, rng, workers)
 
 
+@_kernels.direct_first
 def sample_weights(
     weights: Any,
     *,

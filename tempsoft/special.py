@@ -15,7 +15,6 @@ from numpy import ndarray
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import _kernels, arguments, probabilities
-from .workers import SMALLEST_SHARED
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
@@ -75,7 +74,7 @@ def softmax(x: Any, axis: Axis = None) -> Any:
     array([[0.69 , 0.076],
            [0.31 , 0.924]])
     """
-    result = _small(_kernels.softmax_direct, x, axis)
+    result = _map_plain(probabilities.softmax, x, axis)
     return _map(probabilities.softmax, x, axis) if result is None else result
 
 
@@ -109,7 +108,7 @@ def log_softmax(x: Any, axis: Axis = None) -> Any:
     >>> log_softmax(np.array([1000.0, 1.0]))
     array([   0., -999.])
     """
-    result = _small(_kernels.log_softmax_direct, x, axis)
+    result = _map_plain(probabilities.log_softmax, x, axis)
     return _map(probabilities.log_softmax, x, axis) if result is None else result
 
 
@@ -167,41 +166,43 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
     array([2.0794, 2.0794, 2.0794])
     """
     if b is None and not return_sign:
-        result = None if keepdims else _small_sum(a, axis)
+        result = _sum_plain(a, axis, keepdims)
         return _sum(a, axis, keepdims) if result is None else result
     a, b = _known_to_scipy(a, "a"), None if b is None else _known_to_scipy(b, "b")
     function = _of_scipy("logsumexp", "`return_sign`" if b is None else "`b`")
     return function(a, axis=axis, b=b, keepdims=keepdims, return_sign=return_sign)
 
 
-# ---- small arrays that need no check: the price of a call is what they cost ------------------------------------------
+# ---- arrays that need no check: the price of a call on few numbers is what they cost ---------------------------------
 
 
-def _small_rows(x: Any, axis: Any) -> ndarray | None:
-    """A small array with the axes to sum over last and in one, where that takes no more than a look; else None."""
-    if type(x) is not ndarray or x.size > SMALLEST_SHARED:
+def _plain_rows(x: Any, axis: Any) -> tuple[ndarray, int] | None:
+    """A plain array with one axis to sum over, and that axis, where that takes no more than a look; else None."""
+    if type(x) is not ndarray or x.size == 0 or x.ndim == 0 or x.dtype.char not in "efd":
         return None
     if axis is None:
-        return x if x.ndim < 2 else x.reshape(-1)
-    return x if type(axis) is int and (axis == -1 or axis == x.ndim - 1) else None
+        return (x if x.ndim == 1 else x.reshape(-1)), -1
+    return (x, axis) if type(axis) is int and -x.ndim <= axis < x.ndim else None
 
 
-def _small(kernel: Callable[..., ndarray | None], x: Any, axis: Any) -> ndarray | None:
-    rows = _small_rows(x, axis)
-    if rows is None:
+def _map_plain(function: Callable[..., ndarray], x: Any, axis: Any) -> ndarray | None:
+    plain = _plain_rows(x, axis)
+    if plain is None:
         return None
+    rows, position = plain
     n_infinite = _kernels.n_infinite()
-    result = kernel(rows, 1.0, None, SMALLEST_SHARED)
-    if result is None or _kernels.n_infinite() != n_infinite:  # +inf, of which SciPy makes something else
+    result = function(rows, axis=position)
+    if _kernels.n_infinite() != n_infinite:  # +inf, of which SciPy makes something else
         return None
     return result if rows is x else result.reshape(x.shape)
 
 
-def _small_sum(a: Any, axis: Any) -> Any:
-    rows = _small_rows(a, axis)
-    if rows is None or rows.dtype.char not in "fd":  # of float16 SciPy makes float16, of bfloat16 float64
-        return None
-    return _kernels.logsumexp_direct(rows, 1.0, SMALLEST_SHARED)
+def _sum_plain(a: Any, axis: Any, keepdims: Any) -> Any:
+    plain = _plain_rows(a, axis)
+    if plain is None or a.dtype.char == "e" or (keepdims and a.ndim > 1 and axis is None):
+        return None  # of float16 SciPy makes float16
+    rows, position = plain
+    return probabilities.logsumexp(rows, axis=position, keepdims=bool(keepdims))
 
 
 # ---- all others -----------------------------------------------------------------------------------------------------

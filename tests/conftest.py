@@ -1,8 +1,8 @@
 """The harness: every test that takes `implementation` runs on the reference and on each instruction set of this CPU.
 
-Promises that the implementation named is the one that ran (each instruction set counts its own kernel calls) and that
-the process is left as it was found. Where no kernels have been built, only the reference runs. Tests marked `slow` are
-left out unless asked for with ``-m slow``.
+Promises that the implementation named is the one that ran (each instruction set counts its own kernel calls), that one
+of them takes no call by the direct path, and that the process is left as it was found. Where no kernels have been
+built, only the reference runs. Tests marked `slow` are left out unless asked for with ``-m slow``.
 """
 
 from __future__ import annotations

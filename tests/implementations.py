@@ -24,6 +24,8 @@ FUNCTIONS = (
 # A module that is there and does not import is an error, never a reason to test less.
 KERNELS = importlib.import_module("tempsoft._kernels") if importlib.util.find_spec("tempsoft._kernels") else None
 ISAS = tuple(tempsoft.capabilities()["isas"]) if KERNELS else ()
+# The direct path and the other one know nothing of instruction sets, so each is tested on some of these.
+WITHOUT_DIRECT_PATH = ISAS[1:2]
 
 
 class Implementation:
@@ -76,6 +78,16 @@ class Implementation:
 
 
 @contextlib.contextmanager
+def without_direct_path():
+    """Within, every call goes by the checks of arguments.py, slices and a gufunc."""
+    before = KERNELS.set_threads_for(lambda numbers, n_bytes, has_filters, workers: 0, 0)
+    try:
+        yield
+    finally:
+        KERNELS.set_threads_for(*before)
+
+
+@contextlib.contextmanager
 def chosen(name):
     """The implementation of that name, in use until the end of the block and proved to be the one that ran."""
     if KERNELS is None:
@@ -87,7 +99,8 @@ def chosen(name):
     if not implementation.is_reference:
         KERNELS.set_isa(name)
     try:
-        yield implementation
+        with without_direct_path() if name in WITHOUT_DIRECT_PATH else contextlib.nullcontext():
+            yield implementation
         implementation.check_who_ran(before)
     finally:
         KERNELS.set_isa(original)

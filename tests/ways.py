@@ -6,6 +6,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from implementations import without_direct_path
 
 from tempsoft import _kernels, calls
 
@@ -21,9 +22,7 @@ def as_bytes(result):
 
 @contextlib.contextmanager
 def past_the_cache():
-    """Within, all results go past the cache. A call with nothing but plain numbers beside contiguous
-    logits takes a path that never does so; an array is none.
-    """
+    """Within, all results go past the cache, and so no call by the direct path."""
     were_past = []
     call = _kernels.call
 
@@ -31,7 +30,7 @@ def past_the_cache():
         were_past.append(past_cache)
         return call(gufunc, operands, out, signature, past_cache, *rest)
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, without_direct_path():
         patch.setattr(calls, "PAST_CACHE", 0)
         patch.setattr(_kernels, "call", noting)
         yield
