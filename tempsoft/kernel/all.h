@@ -36,6 +36,7 @@
 #include "logarithm_rows.h"
 #include "turn.h"
 #include "short.h"
+#include "cut_short.h"
 #include "strips.h"
 #include "passing.h"
 #include "batch.h"

@@ -6,8 +6,22 @@
  * reaches p, where it does. Then only the blocks whose largest entry reaches that bound are read again.
  */
 
-#if TS_REAL == 64                   /* used by both */
+#if TS_REAL == 64 /* used by both */
+/* The sum that top_p is to reach of one in all: a rounding error short of p is there. */
+static inline double target_of_mass(double p, double sum) {
+    const double target = p * (1 - 0x1p-40) * sum;
+    return target > 0 ? target : 0x1p-1000;
+}
+
 #define SPREAD_LEAST (4 * TS_BLOCK) /* categories of a row that may be found to be spread, at least */
+
+/* What is added to the largest logit over the temperature for the smallest that min_p keeps; 0 for 1 and more. */
+static double log_of_min_p(double min_p) {
+    const int is_tiny = min_p < 0x1p-1000;
+    if (!(min_p < 1))
+        return 0;
+    return dd_log((dd){is_tiny ? min_p * 0x1p60 : min_p, 0.0}).hi - (is_tiny ? 60 * LOG_2_HI : 0);
+}
 
 /* The number kept by top_p of m equally likely entries. */
 static inline intptr_t share_of(double p, intptr_t m) {
@@ -106,8 +120,7 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
     known.block_max = s->block_max;
     R(search) q = {.plan = plan, .row = &known, .kept = kept, .n = n, .low = -REAL_MAX, .high = REAL_MAX};
     q.inside = plan->sum_hi;
-    q.target = p * (1 - 0x1p-40) * plan->sum_hi; /* a rounding error short of p is there */
-    q.target = q.target > 0 ? q.target : 0x1p-1000;
+    q.target = target_of_mass(p, plan->sum_hi);
     REAL maxima[SAMPLE_MOST];
     maxima[0] = (REAL)INFINITY;
     const intptr_t n_blocks = sample || row->is_cut ? 0 : R(sorted_maxima)(n, maxima, s);
@@ -215,21 +228,20 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, cons
     }
 }
 
+/* The smallest number that min_p of this logarithm keeps; -inf if it keeps all. */
+static inline REAL R(least_by_min_p)(double max, double temperature, double log) {
+    const double threshold = max + temperature * log;
+    if (!(threshold >= -(double)REAL_MAX))
+        return (REAL)-INFINITY;
+    const REAL least = (REAL)threshold;
+    return (double)least < threshold ? R(next_up)(least) : least;
+}
+
 /* Cut off what is below M + T log(min_p). */
 static void R(cut_below)(R(source) * row, intptr_t n, double max, double temperature, double min_p,
                          const R(scratch) * s) {
-    double threshold = max;
-    if (min_p < 1 && temperature > 0) {
-        const int is_tiny = min_p < 0x1p-1000;
-        const double log = dd_log((dd){is_tiny ? min_p * 0x1p60 : min_p, 0.0}).hi - (is_tiny ? 60 * LOG_2_HI : 0);
-        threshold = max + temperature * log;
-    }
-    if (!(threshold >= -(double)REAL_MAX))
-        return;
-    REAL least = (REAL)threshold;
-    if ((double)least < threshold)
-        least = R(next_up)(least);
-    if (row->is_cut && row->threshold >= least)
+    const REAL least = R(least_by_min_p)(max, temperature, temperature > 0 ? log_of_min_p(min_p) : 0);
+    if (least < -REAL_MAX || (row->is_cut && row->threshold >= least))
         return;
     R(cut_at)(row, n, (R(place_of_cut)){least, ALL_TIES}, s);
 }

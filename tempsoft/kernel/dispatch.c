@@ -4,6 +4,7 @@
  * set: a vec_*.h, an isa_*.c, and a line in the table here.
  */
 #include "plan.h"
+#include "masked.h"
 #include "turned.h"
 
 #if defined(__AVX__)
@@ -118,15 +119,10 @@ int ts_is_supported(const ts_kernels *kernels) {
     return 0;
 }
 
-/* What scratch_of in workspace.h takes, and work_on_turned in turning.h before it. */
-size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
-    const ts_turning what = ts_turning_of(which, rows);
-    if (what.logits || what.out) {
-        const ts_rows turned = ts_turned(rows, what, ts_n_turned(rows));
-        const intptr_t of_logits = what.logits ? ts_turned_doubles(rows, rows->logits.type) : 0;
-        const intptr_t of_out = what.out ? ts_turned_doubles(rows, rows->out.type) : 0;
-        return (size_t)(TS_LINE_DOUBLES + of_logits + of_out) + ts_scratch_doubles(which, &turned);
-    }
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
+/* What scratch_of in workspace.h takes. */
+static size_t doubles_of_rows(ts_function which, const ts_rows *rows) {
     const intptr_t n_blocks = rows->n_categories / TS_BLOCK + 1;
     const intptr_t n_draws = which != TS_DRAW ? 0 : rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
     const intptr_t of_blocks =
@@ -143,9 +139,8 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
         return (size_t)(always + (filters > together ? filters : together));
     }
     if (which == TS_DRAW && rows->n_categories <= TS_SHORT) {
-        const size_t draws = (size_t)(always + together);
-        const size_t log_probs = rows->log_prob.data ? ts_scratch_doubles(TS_LOG_PROB, rows) : 0; /* after those */
-        return draws > log_probs ? draws : log_probs;
+        const size_t log_probs = rows->log_prob.data ? doubles_of_rows(TS_LOG_PROB, rows) : 0; /* after draws */
+        return larger((size_t)(always + together), log_probs);
     }
     if (which == TS_DRAW)
         return (size_t)always;
@@ -154,4 +149,27 @@ size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const intptr_t strip =
         rows->n_categories * TS_WIDE_STRIP * TS_STRIP_BYTES / (intptr_t)sizeof(double); /* strips.h */
     return (size_t)(always + together + tiles + row + (ts_has_strip(which, rows) ? strip : 0));
+}
+
+/* The same, and what work_on_masked in masking.h takes before it. */
+static size_t doubles_of_work(ts_function which, const ts_rows *rows) {
+    if (!ts_are_masked(which, rows))
+        return doubles_of_rows(which, rows);
+    const intptr_t n = ts_n_masked(rows);
+    const ts_rows masked = ts_masked(rows, n);
+    ts_rows filtered = *rows;
+    filtered.n_rows = n;
+    return (size_t)(TS_LINE_DOUBLES + ts_masked_doubles(rows) + 3 * ts_cut_doubles(rows)) +
+           larger(doubles_of_rows(which, &filtered), doubles_of_rows(which, &masked));
+}
+
+/* The same, and what work_on_turned in turning.h takes before it. */
+size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
+    const ts_turning what = ts_turning_of(which, rows);
+    if (!what.logits && !what.out)
+        return doubles_of_work(which, rows);
+    const ts_rows turned = ts_turned(rows, what, ts_n_turned(rows));
+    const intptr_t of_logits = what.logits ? ts_turned_doubles(rows, rows->logits.type) : 0;
+    const intptr_t of_out = what.out ? ts_turned_doubles(rows, rows->out.type) : 0;
+    return (size_t)(TS_LINE_DOUBLES + of_logits + of_out) + doubles_of_work(which, &turned);
 }

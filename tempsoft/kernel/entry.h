@@ -40,7 +40,7 @@ static void R(draws)(const ts_rows *rows, double *scratch) {
         R(for_each_indexed)(TS_DRAW, rows, scratch);
 }
 
-static void R(work)(ts_function which, const ts_rows *rows, double *scratch) {
+static void R(work_unfiltered)(ts_function which, const ts_rows *rows, double *scratch) {
     if (which == TS_SOFTMAX)
         R(for_each_row)(
             which, rows, scratch,
@@ -60,6 +60,15 @@ static void R(work)(ts_function which, const ts_rows *rows, double *scratch) {
         R(draws)(rows, scratch);
     else
         R(for_each_indexed)(which, rows, scratch);
+}
+
+#include "masking.h"
+
+static void R(work)(ts_function which, const ts_rows *rows, double *scratch) {
+    if (ts_are_masked(which, rows))
+        R(work_on_masked)(which, rows, scratch);
+    else
+        R(work_unfiltered)(which, rows, scratch);
 }
 
 #include "turning.h"

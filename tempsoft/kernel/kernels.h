@@ -15,6 +15,7 @@
 
 #include "coefficients.h"
 #include "log.h"
+#include "masked.h"
 #include "plan.h"
 #include "tempering.h"
 #include "turned.h"
