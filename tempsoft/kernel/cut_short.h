@@ -2,14 +2,14 @@
  *
  * The same cuts as of a row by itself. Each row is sorted, by exchanges that are the same whatever its numbers are, so
  * that lanes do them together; then the k-th entry is at place k, and the sum of exponentials is counted off from the
- * first. A tile with NaN or infinities, a limit of the temperature, or several for top_p, is declined.
+ * first. A tile with NaN or infinities, or a limit of the temperature, is declined.
  */
 
 /* Numbers of a tile, [category][row], and what is cut off its rows. */
 typedef struct {
     REAL *x, *sorted, *e; /* as they are; the largest first; exponentials */
     intptr_t n;           /* categories */
-    R(plans) plans;
+    R(short_tile) tile;
     REAL place[TILE];                      /* of the last entry that is left, in the order of sorted ones */
     REAL threshold[TILE], ties[TILE];      /* left are the numbers above it, and so many of those equal to it */
     double temperature[TILE], top_p[TILE]; /* that the filters look at */
@@ -20,7 +20,6 @@ typedef struct {
 /* The knobs of rows first ... first + TILE; 0 if they are declined. */
 static int R(begin_short_cut)(R(short_cut) * t, const ts_rows *rows, intptr_t first) {
     const intptr_t n = rows->n_categories;
-    int has_one = 1; /* temperature */
     t->n = n;
     t->has_k = t->has_p = t->has_min_p = 0;
     for (int c = 0; c < TILE; c++) {
@@ -36,9 +35,8 @@ static int R(begin_short_cut)(R(short_cut) * t, const ts_rows *rows, intptr_t fi
         t->has_k |= has_k;
         t->has_p |= knobs.top_p < 1;
         t->has_min_p |= knobs.min_p > 0;
-        has_one &= temperature == t->temperature[0];
     }
-    return has_one || !t->has_p;
+    return 1;
 }
 
 /* Sort each row of a tile, the largest first, by merge exchange: Knuth, "The Art of Computer Programming", volume 3,
@@ -127,17 +125,17 @@ static void R(places_of_mass)(R(short_cut) * t, const double *target) {
 static void R(cut_tile_by_mass)(R(short_cut) * t) {
     const size_t bytes = (size_t)t->n * TILE * sizeof(REAL);
     double target[TILE];
-    R(short_tile) tile = {.e = t->e, .n = t->n, .plans = t->plans};
+    t->tile.e = t->e;
     if (t->has_k)
         R(mask_tile)(t, t->e);
     else
         memcpy(t->e, t->x, bytes);
-    R(short_exp)(&tile);
-    R(short_sums)(t->e, t->n, tile.plans.sum_hi, tile.plans.sum_lo);
+    R(short_exp)(&t->tile);
+    R(short_sums)(t->e, t->n, t->tile.plans.sum_hi, t->tile.plans.sum_lo);
     for (int c = 0; c < TILE; c++)
-        target[c] = t->top_p[c] < 1 ? target_of_mass(t->top_p[c], tile.plans.sum_hi[c]) : INFINITY;
+        target[c] = t->top_p[c] < 1 ? target_of_mass(t->top_p[c], t->tile.plans.sum_hi[c]) : INFINITY;
     memcpy(t->e, t->sorted, bytes);
-    R(short_exp)(&tile);
+    R(short_exp)(&t->tile);
     R(places_of_mass)(t, target);
 }
 
@@ -151,7 +149,7 @@ static void R(cut_tile_below)(R(short_cut) * t) {
             min_p = t->min_p[c];
             log = log_of_min_p(min_p);
         }
-        const REAL least = R(least_by_min_p)((double)t->plans.max[c], t->temperature[c], log);
+        const REAL least = R(least_by_min_p)((double)t->tile.plans.max[c], t->temperature[c], log);
         if (least > t->threshold[c]) {
             t->threshold[c] = least;
             t->ties[c] = (REAL)t->n;
@@ -161,17 +159,13 @@ static void R(cut_tile_below)(R(short_cut) * t) {
 
 /* The cuts of rows first ... first + TILE; 0 if they are declined. */
 static int R(cut_tile)(R(short_cut) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (!R(begin_short_cut)(t, rows, first))
-        return 0;
-    R(short_tile) tile = {.e = t->x, .n = t->n};
-    tile.plans.k = R(tempering_for)(s, t->temperature[0]);
-    tile.plans.k_step = 0;
-    if (!R(is_moderate)(tile.plans.k))
+    if (!R(begin_short_cut)(t, rows, first) || !R(set_temperatures)(&t->tile, t->temperature, s))
         return 0;
     R(turn_in)(rows, first, t->x);
-    if (!R(short_max)(&tile))
+    t->tile.e = t->x;
+    t->tile.n = t->n;
+    if (!R(short_max)(&t->tile))
         return 0;
-    t->plans = tile.plans;
     for (int c = 0; c < TILE; c++) {
         t->threshold[c] = -REAL_MAX;
         t->ties[c] = (REAL)t->n;

@@ -163,9 +163,13 @@ static size_t doubles_of_work(ts_function which, const ts_rows *rows) {
            larger(doubles_of_rows(which, &filtered), doubles_of_rows(which, &masked));
 }
 
-/* The same, and what work_on_turned in turning.h takes before it. */
+/* The same, and what work_on_turned or work_on_widened in turning.h take before it. */
 size_t ts_scratch_doubles(ts_function which, const ts_rows *rows) {
     const ts_turning what = ts_turning_of(which, rows);
+    if (what.widened) {
+        const ts_rows widened = ts_widened(rows, ts_n_widened(rows), NULL);
+        return (size_t)(TS_LINE_DOUBLES + ts_widened_doubles(rows)) + doubles_of_work(which, &widened);
+    }
     if (!what.logits && !what.out)
         return doubles_of_work(which, rows);
     const ts_rows turned = ts_turned(rows, what, ts_n_turned(rows));

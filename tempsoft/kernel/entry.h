@@ -77,6 +77,10 @@ static void R(enter)(ts_function which, const ts_rows *rows, double *scratch) {
     const ts_turning what = ts_turning_of(which, rows);
     if (what.logits || what.out)
         R(work_on_turned)(which, rows, what, scratch);
+#if TS_REAL == 32
+    else if (what.widened)
+        work_on_widened(which, rows, scratch);
+#endif
     else
         R(work)(which, rows, scratch);
 }

@@ -4,13 +4,13 @@
  * of a row takes.
  */
 
-/* c of LANES rows whose first groups have these maxima; where it is not one for the fast formula. */
-static inline v_mask R(exponents_of)(VR max, const tempering *k, double *exponent) {
+/* c of LANES rows whose first groups have these maxima, at these temperatures; where it is not one for the fast formula. */
+static inline v_mask R(exponents_of)(VR max, const R(temperatures) * t, double *exponent) {
     REAL numbers[LANES];
     v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
     V(store)(numbers, max);
     for (int i = 0; i < LANES; i += VD_LANES) {
-        const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(numbers + i), vd_set1(k->log2_e.hi));
+        const vd to_even = vd_set1(0x1.8p53), c = vd_mul(R(wide)(numbers + i), t->log2_e[i / VD_LANES]);
         is_bad = v_mask_or(is_bad, vd_not_le(c, vd_set1(0x1p-1 * LARGEST_EXPONENT)));
         is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(-0x1p-1 * LARGEST_EXPONENT), c));
         vd_store(exponent + i, vd_sub(vd_add(c, to_even), to_even));
@@ -19,11 +19,11 @@ static inline v_mask R(exponents_of)(VR max, const tempering *k, double *exponen
 }
 
 /* Make c of a scale that of LANES rows, a lane each. */
-TS_INLINE void R(set_exponents)(R(scale) * scale, const tempering *k, const double *exponent) {
-    const vd round = vd_set1(ROUND), below = vd_set1(LOWEST), to_logits = vd_set1(LOG_2_HI * k->temperature);
-    vd parts[2][LANES / VD_LANES];
-    for (int i = 0; i < LANES / VD_LANES; i++) {
-        const vd c = vd_load(exponent + i * VD_LANES);
+TS_INLINE void R(set_exponents)(R(scale) * scale, const R(temperatures) * t, const double *exponent) {
+    const vd round = vd_set1(ROUND), below = vd_set1(LOWEST);
+    vd parts[2][WIDTHS];
+    for (int i = 0; i < WIDTHS; i++) {
+        const vd c = vd_load(exponent + i * VD_LANES), to_logits = vd_mul(vd_set1(LOG_2_HI), t->temperature[i]);
         parts[0][i] = vd_sub(round, c);
         parts[1][i] = vd_mul(vd_add(c, below), to_logits);
     }

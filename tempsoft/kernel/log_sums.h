@@ -81,30 +81,36 @@ typedef struct {
 /* What the temperatures of LANES rows come to, a lane each. */
 typedef struct {
     VR a_hi, a_lo; /* log2(e) / T */
-    vd temperature[WIDTHS];
+    vd log2_e[WIDTHS], temperature[WIDTHS];
     vd_pair inverse[WIDTHS];
 } R(temperatures);
 
 /* Of one for all, it stays in registers: vectors made of numbers just stored would wait for all that is before them. */
+static inline R(temperatures) R(temperatures_of_one)(const tempering *k) {
+    R(temperatures) t;
+    const R(split) a = R(split_of)(k->log2_e);
+    t.a_hi = V(set1)(a.hi);
+    t.a_lo = V(set1)(a.lo);
+    for (int part = 0; part < WIDTHS; part++) {
+        t.log2_e[part] = vd_set1(k->log2_e.hi);
+        t.temperature[part] = vd_set1(k->temperature);
+        t.inverse[part] = (vd_pair){vd_set1(k->inverse.hi), vd_set1(k->inverse.lo)};
+    }
+    return t;
+}
+
 static inline R(temperatures) R(temperatures_of)(const R(plans) * p, intptr_t first) {
     R(temperatures) t;
-    if (!p->k_step) {
-        const R(split) a = R(split_of)(p->k->log2_e);
-        t.a_hi = V(set1)(a.hi);
-        t.a_lo = V(set1)(a.lo);
-        for (int part = 0; part < WIDTHS; part++) {
-            t.temperature[part] = vd_set1(p->k->temperature);
-            t.inverse[part] = (vd_pair){vd_set1(p->k->inverse.hi), vd_set1(p->k->inverse.lo)};
-        }
-        return t;
-    }
+    if (!p->k_step)
+        return R(temperatures_of_one)(p->k);
     REAL a_hi[LANES], a_lo[LANES];
-    double temperature[LANES], inverse_hi[LANES], inverse_lo[LANES];
+    double log2_e[LANES], temperature[LANES], inverse_hi[LANES], inverse_lo[LANES];
     for (int i = 0; i < LANES; i++) {
         const tempering *k = p->k + first + i;
         const R(split) a = R(split_of)(k->log2_e);
         a_hi[i] = a.hi;
         a_lo[i] = a.lo;
+        log2_e[i] = k->log2_e.hi;
         temperature[i] = k->temperature;
         inverse_hi[i] = k->inverse.hi;
         inverse_lo[i] = k->inverse.lo;
@@ -113,6 +119,7 @@ static inline R(temperatures) R(temperatures_of)(const R(plans) * p, intptr_t fi
     t.a_lo = V(load)(a_lo);
     for (int part = 0; part < WIDTHS; part++) {
         const int at = part * VD_LANES;
+        t.log2_e[part] = vd_load(log2_e + at);
         t.temperature[part] = vd_load(temperature + at);
         t.inverse[part] = (vd_pair){vd_load(inverse_hi + at), vd_load(inverse_lo + at)};
     }

@@ -114,23 +114,36 @@ TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, V
     return scale;
 }
 
-/* The same of rows of one temperature, a lane each. */
+/* The same of some rows, a lane each. */
 typedef struct {
-    R(split) inverse;
+    R(split) inverse; /* of the one temperature, unless there are several */
+    int are_several;
+    REAL inverse_hi[TILE], inverse_lo[TILE];
     REAL minus_offset_hi[ADJACENT_MOST], minus_offset_lo[ADJACENT_MOST];
 } R(log_scales);
 
-/* Of n_rows rows; 0 if the fast formula does not hold. */
+/* Of n_rows rows, a tile at most if they have several temperatures; 0 if the fast formula does not hold. */
 static int R(log_scales_of)(const R(plans) * p, intptr_t n_rows, R(log_scales) * scales) {
-    if (!R(is_log_moderate)(p->k->temperature))
-        return 0;
-    scales->inverse = R(split_of)(p->k->inverse);
+    scales->are_several = p->k_step != 0;
+    for (intptr_t i = 0; i < (p->k_step ? n_rows : 1); i++) {
+        if (!R(is_log_moderate)(p->k[i].temperature))
+            return 0;
+        scales->inverse = R(split_of)(p->k[i].inverse);
+        scales->inverse_hi[i] = scales->inverse.hi;
+        scales->inverse_lo[i] = scales->inverse.lo;
+    }
     R(log_offsets_of_rows)(p, n_rows, scales->minus_offset_hi, scales->minus_offset_lo);
     return 1;
 }
 
 TS_INLINE R(log_scale) R(log_scale_at)(const R(log_scales) * s, intptr_t at) {
-    return R(fast_log_scale)(s->inverse, V(load)(s->minus_offset_hi + at), V(load)(s->minus_offset_lo + at));
+    R(log_scale)
+    scale = R(fast_log_scale)(s->inverse, V(load)(s->minus_offset_hi + at), V(load)(s->minus_offset_lo + at));
+    if (s->are_several) {
+        scale.inverse_hi = V(load)(s->inverse_hi + at);
+        scale.inverse_lo = V(load)(s->inverse_lo + at);
+    }
+    return scale;
 }
 
 /* (x - max) / T - (log sum exp(x / T) - max / T). */

@@ -93,7 +93,7 @@ TS_INLINE void R(first_group)(const R(strip) * t, intptr_t step, intptr_t n, con
 
 /* c of every column, from its first group, which is in the scratch memory; 0 if the strip is to be declined. */
 TS_INLINE int R(strip_exponents)(R(strip) * t, intptr_t step, R(scale) * scale) {
-    const tempering *k = &t->tiles[0].k;
+    const R(temperatures) of = R(temperatures_of_one)(&t->tiles[0].k);
     const intptr_t n_first = t->rows->n_categories < TS_GROUP ? t->rows->n_categories : TS_GROUP;
     for (intptr_t v = 0; v * LANES < step; v++) {
         const REAL *x = (const REAL *)t->numbers + v * LANES;
@@ -101,9 +101,9 @@ TS_INLINE int R(strip_exponents)(R(strip) * t, intptr_t step, R(scale) * scale) 
         VR max = V(load)(x);
         for (intptr_t i = 1; i < n_first; i++)
             max = V(max)(V(load)(x + i * step), max);
-        if (v_mask_any(R(exponents_of)(max, k, exponent)))
+        if (v_mask_any(R(exponents_of)(max, &of, exponent)))
             return 0;
-        R(set_exponents)(scale, k, exponent);
+        R(set_exponents)(scale, &of, exponent);
         t->round_less_c[v] = scale->round_less_c;
         t->lowest[v] = scale->lowest;
     }

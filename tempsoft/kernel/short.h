@@ -2,14 +2,15 @@
  * has lanes. For REAL, by inclusion.
  *
  * The same formula, order of additions and bits as a row by itself: accumulator j of a lane takes what accumulator j
- * of a row takes. A tile with NaN, infinities at the head of a row, several temperatures or a row that needs more than
- * the first c is declined before anything is written, and its rows are taken one by one.
+ * of a row takes. A tile with NaN, infinities at the head of a row, a temperature for the careful formula or a row that
+ * needs more than the first c is declined before anything is written, and its rows are taken one by one.
  */
 
 typedef struct {
     REAL *e;    /* [category][row], first the logits or weights */
     intptr_t n; /* categories */
     R(plans) plans;
+    tempering of_rows[TILE]; /* if there are several temperatures */
 } R(short_tile);
 
 /* The largest logit and c of each row; 0 if the tile is to be declined. */
@@ -17,6 +18,7 @@ static int R(short_max)(R(short_tile) * t) {
     const intptr_t n_first = t->n < TS_GROUP ? t->n : TS_GROUP;
     v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
     for (int v = 0; v < TILE; v += LANES) {
+        const R(temperatures) of = R(temperatures_of)(&t->plans, v);
         VR max = V(set1)((REAL)-INFINITY), sum = V(set1)(0), first;
         for (intptr_t i = 0; i < n_first; i++) {
             const VR x = V(load)(t->e + i * TILE + v);
@@ -32,9 +34,11 @@ static int R(short_max)(R(short_tile) * t) {
         V(store)(t->plans.max + v, max);
         is_bad = v_mask_or(is_bad, V(is_nan)(sum)); /* see block_max */
         /* what is above the first group by this much may exceed its c */
-        const VR reach = V(set1)((REAL)((HEADROOM - 2) * LOG_2_HI * t->plans.k->temperature));
-        is_bad = v_mask_or(is_bad, V(not_le)(max, V(add)(first, reach)));
-        is_bad = v_mask_or(is_bad, R(exponents_of)(first, t->plans.k, t->plans.exponent + v));
+        vd reach[WIDTHS];
+        for (int i = 0; i < WIDTHS; i++)
+            reach[i] = vd_mul(vd_set1((HEADROOM - 2) * LOG_2_HI), of.temperature[i]);
+        is_bad = v_mask_or(is_bad, V(not_le)(max, V(add)(first, R(narrow)(reach))));
+        is_bad = v_mask_or(is_bad, R(exponents_of)(first, &of, t->plans.exponent + v));
     }
     return !v_mask_any(is_bad);
 }
@@ -44,7 +48,10 @@ static void R(short_exp)(R(short_tile) * t) {
     R(scale) scale = R(scale_of)(t->plans.k, 0, 0);
     R(seen) seen = R(nothing_seen)();
     for (int v = 0; v < TILE; v += LANES) {
-        R(set_exponents)(&scale, t->plans.k, t->plans.exponent + v);
+        const R(temperatures) of = R(temperatures_of)(&t->plans, v);
+        scale.a_hi = of.a_hi;
+        scale.a_lo = of.a_lo;
+        R(set_exponents)(&scale, &of, t->plans.exponent + v);
         R(exp_lanes)(t->e + v, TILE, t->n, &scale, &seen, t->e + v, TILE);
     }
 }
@@ -62,15 +69,27 @@ static void R(short_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum
     }
 }
 
-/* Rows first ... first + TILE into a tile in s->turned; 0 if they have several temperatures. */
-static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const double temperature = temperature_of(rows, first);
-    for (int c = 1; c < TILE && rows->temperature_step != 0; c++)
-        if (temperature_of(rows, first + c) != temperature)
+/* Have the rows of a tile be of these temperatures; 0 if one is for the careful formula. */
+static int R(set_temperatures)(R(short_tile) * t, const double *temperature, R(scratch) * s) {
+    int are_several = 0;
+    for (int c = 1; c < TILE; c++)
+        are_several |= temperature[c] != temperature[0];
+    t->plans.k = are_several ? t->of_rows : R(tempering_for)(s, temperature[0]);
+    t->plans.k_step = are_several;
+    for (int c = 0; c < TILE && are_several; c++) {
+        if (!(temperature[c] >= SMALLEST_TEMPERATURE && temperature[c] <= LARGEST_TEMPERATURE))
             return 0;
-    t->plans.k = R(tempering_for)(s, temperature);
-    t->plans.k_step = 0;
-    if (!R(is_moderate)(t->plans.k))
+        t->of_rows[c] = tempering_of(temperature[c]);
+    }
+    return R(is_moderate)(t->plans.k);
+}
+
+/* Rows first ... first + TILE into a tile in s->turned; 0 if they are declined. */
+static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    double temperature[TILE];
+    for (int c = 0; c < TILE; c++)
+        temperature[c] = temperature_of(rows, first + c);
+    if (!R(set_temperatures)(t, temperature, s))
         return 0;
     t->e = s->turned;
     t->n = rows->n_categories;
@@ -188,10 +207,14 @@ static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first)
     return 1;
 }
 
+#define MOST_OF_SEVERAL 48 /* categories of rows with several temperatures; more are faster one by one */
+
 static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     const intptr_t n_adjacent = R(softmax_adjacent)(rows, first, s);
     if (n_adjacent > 0)
         return n_adjacent;
+    if (rows->temperature_step && rows->n_categories > MOST_OF_SEVERAL)
+        return 0;
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, s))
         return 0;

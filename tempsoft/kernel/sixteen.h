@@ -71,14 +71,15 @@ typedef struct {
 /* c of sixteen rows; 0 if they are declined. */
 TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type, const tempering *k) {
     const char *x = rows->logits.data + t->first * rows->logits_step;
+    const R(temperatures) of = R(temperatures_of_one)(k);
     for (int i = 0; i < 16; i += LANES) {
         const intptr_t step = rows->logits_step;
         double exponent[LANES];
         R(scale) scale;
         const VR max = R(max_of_rows)(x + i * step, step, rows->n_categories, type, 0);
-        if (v_mask_any(R(exponents_of)(max, k, exponent)))
+        if (v_mask_any(R(exponents_of)(max, &of, exponent)))
             return 0;
-        R(set_exponents)(&scale, k, exponent);
+        R(set_exponents)(&scale, &of, exponent);
         V(store)(t->round_less_c + i, scale.round_less_c);
         V(store)(t->lowest + i, scale.lowest);
     }

@@ -1,8 +1,9 @@
-/* Columns that are turned into rows in scratch memory, some at a time: which ones, how many, and how they lie there.
- * Plain C, as the scratch memory is found by it; what is done is left to turning.h.
+/* Columns that are turned into rows in scratch memory, or widened there, some at a time: which ones, how many, and how
+ * they lie there. Plain C, as the scratch memory is found by it; what is done is left to turning.h.
  *
- * Columns of plain numbers have ways of their own, but not with filters, nor to be drawn from, nor of halves, nor from
- * columns to rows. A number of each line of the cache would be read for each of those, and the line again for the next.
+ * Columns of plain numbers have ways of their own, but not with filters or temperatures of each, nor to be drawn from,
+ * nor from columns to rows. A number of each line of the cache would be read for each of those, and the line again for
+ * the next. Halves that have such a way as floats are made floats.
  */
 #ifndef TEMPSOFT_TURNED_H
 #define TEMPSOFT_TURNED_H
@@ -14,12 +15,14 @@ enum {
     TS_TURNED_WIDE = 64,         /* or rather so many, */
     TS_TURNED_NUMBERS = 1 << 20, /* of so many numbers at most, as that is memory, */
     TS_TURNED_BYTES = 1 << 18,   /* and more where they are no more than this, to stay in cache */
-    TS_TURNED_APART = 32         /* numbers behind rows that are not short: not all begin in the same sets of a cache */
+    TS_TURNED_APART = 32,        /* numbers behind rows that are not short: not all begin in the same sets of a cache */
+    TS_WIDENED_LEAST = 64,       /* columns that are widened together, at least */
+    TS_WIDENED_MOST = 2048,      /* and at most; of no more categories than twice as many */
 };
 
-/* What of a call is turned. */
+/* What of a call is turned, or whether it is widened. */
 typedef struct {
-    int logits, out;
+    int logits, out, widened;
 } ts_turning;
 
 /* Whether rows lie side by side. */
@@ -28,7 +31,7 @@ static inline int ts_are_columns(const ts_vector *row, intptr_t step) {
 }
 
 static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
-    const ts_turning none = {0, 0};
+    const ts_turning none = {0, 0, 0};
     if (rows->n_rows < TS_TURNED_ROWS || rows->n_categories < 2 ||
         rows->n_categories > TS_TURNED_NUMBERS / TS_TURNED_ROWS - 2 * TS_TURNED_APART)
         return none;
@@ -37,10 +40,35 @@ static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
     const int to_columns = is_map && ts_are_columns(&rows->out, rows->out_step);
     const int to_numbers = which == TS_LOG_PROB || ((which == TS_LOGSUMEXP || which == TS_ENTROPY) &&
                                                     rows->out_step == ts_size_of(rows->out.type));
-    const int are_plain = !ts_is_half(rows->logits.type) && !(is_map && ts_is_half(rows->out.type));
-    if (from_columns && are_plain && !rows->top_k && (to_columns || to_numbers))
-        return none;
-    return (ts_turning){from_columns, to_columns};
+    const int are_half = ts_is_half(rows->logits.type), are_few = rows->n_categories <= 2 * TS_WIDENED_MOST;
+    if (from_columns && !rows->top_k && !rows->temperature_step && (to_columns || to_numbers) && (!are_half || are_few))
+        return (ts_turning){0, 0, are_half};
+    return (ts_turning){from_columns, to_columns, 0};
+}
+
+/* Columns that are widened together: as many as stay in cache. */
+static inline intptr_t ts_n_widened(const ts_rows *rows) {
+    const intptr_t of_cache = (1 << 20) / (rows->n_categories * ts_size_of(TS_F32));
+    const intptr_t most = of_cache < TS_WIDENED_MOST ? of_cache / TS_WIDENED_LEAST * TS_WIDENED_LEAST : TS_WIDENED_MOST;
+    return most > TS_WIDENED_LEAST ? most : TS_WIDENED_LEAST;
+}
+
+static inline intptr_t ts_widened_doubles(const ts_rows *rows) {
+    return ts_lines(rows->n_categories * ts_n_widened(rows) * ts_size_of(TS_F32) / (intptr_t)sizeof(double));
+}
+
+/* The first n columns as they are widened, in the memory at `data`. */
+static inline ts_rows ts_widened(const ts_rows *rows, intptr_t n, char *data) {
+    ts_rows widened = *rows;
+    widened.n_rows = n;
+    widened.logits = (ts_vector){data, ts_n_widened(rows) * ts_size_of(TS_F32), TS_F32};
+    widened.logits_step = ts_size_of(TS_F32);
+    if (rows->out.data && ts_is_half(rows->out.type)) {
+        widened.out = widened.logits;
+        widened.out_step = widened.logits_step;
+        widened.past_cache = TS_NOT_PAST;
+    }
+    return widened;
 }
 
 /* Numbers from one turned row to the next. */

@@ -1,4 +1,4 @@
-/* Columns as rows: turned in, worked on, turned back. For REAL, by inclusion. */
+/* Columns as rows, or as floats: turned in, worked on, turned back. For REAL, by inclusion. */
 
 /* The first n numbers of a vector, which are contiguous; 0 behind them. */
 TS_INLINE VR R(load_some)(const ts_vector *from, intptr_t n) {
@@ -88,3 +88,31 @@ static void R(work_on_turned)(ts_function which, const ts_rows *rows, ts_turning
     }
     end_call(status);
 }
+
+#if TS_REAL == 32
+enum { WIDENED_AHEAD = 8 }; /* categories that are fetched */
+
+/* Columns of halves, some at a time. */
+static void work_on_widened(ts_function which, const ts_rows *rows, double *scratch) {
+    const unsigned status = begin_call();
+    const intptr_t most = ts_n_widened(rows), size = ts_size_of(rows->logits.type);
+    double *left = scratch + (TS_LINE - (uintptr_t)scratch % TS_LINE) / sizeof *scratch;
+    float *const floats = (float *)take_lines(&left, ts_widened_doubles(rows));
+    for (intptr_t first = 0; first < rows->n_rows; first += most) {
+        ts_rows some = *rows;
+        ts_skip(&some, first);
+        const intptr_t n = some.n_rows < most ? some.n_rows : most;
+        const ts_rows widened = ts_widened(&some, n, (char *)floats);
+        for (intptr_t i = 0; i < rows->n_categories; i++) {
+            const char *const from = some.logits.data + i * some.logits.stride;
+            for (intptr_t line = 0; line < n * size; line += TS_LINE)
+                fetch_ahead((uintptr_t)from + (uintptr_t)(WIDENED_AHEAD * some.logits.stride + line));
+            halves_to_f32((const uint16_t *)from, some.logits.type, n, floats + i * most);
+        }
+        work_f32(which, &widened, left);
+        for (intptr_t i = 0; i < rows->n_categories && widened.out.data == (char *)floats; i++)
+            halves_from_f32(floats + i * most, some.out.type, n, (uint16_t *)(some.out.data + i * some.out.stride));
+    }
+    end_call(status);
+}
+#endif
