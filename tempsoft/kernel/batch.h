@@ -41,16 +41,19 @@ static inline int R(are_many)(const ts_rows *rows) {
 
 /* Whether draws from them can be made of many together. */
 static inline int R(are_short)(const ts_rows *rows) {
-    return R(are_many)(rows) && rows->n_categories <= TS_SHORT && rows->logits.stride == ts_size_of(rows->logits.type);
+    return ts_are_few_in_columns(TS_DRAW, rows) || (R(are_many)(rows) && rows->n_categories <= TS_SHORT &&
+                                                    rows->logits.stride == ts_size_of(rows->logits.type));
 }
 
-static shape_of_work R(shape_of)(const ts_rows *rows, const R(ways) * ways) {
+static shape_of_work R(shape_of)(ts_function which, const ts_rows *rows, const R(ways) * ways) {
     const intptr_t size = sizeof(REAL);
     const int are_contiguous = rows->logits.stride == ts_size_of(rows->logits.type);
     const int are_many = R(are_many)(rows);
     const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
     if (!rows->out.data && ways->of_short) /* draws */
         return R(are_short)(rows) && rows->n_draws == 1 && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
+    if (ts_are_few_in_columns(which, rows))
+        return SHORT;
     if (are_many && are_plain && rows->logits_step == size && (!rows->out.data || rows->out_step == size))
         return AS_COLUMNS;
     /* longer ones are faster one by one */
@@ -65,7 +68,7 @@ static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shap
                              R(scratch) * s) {
     if (shape == AS_COLUMNS && ways->of_strip && s->strip)
         return ways->of_strip(rows, i, s);
-    if (rows->n_rows - i < TILE)
+    if (rows->n_rows - i < TILE && !(shape == SHORT && rows->logits.stride != ts_size_of(rows->logits.type)))
         return 0;
     if (shape == AS_COLUMNS && ways->of_columns) {
         const ts_vector x = {rows->logits.data + i * rows->logits_step, rows->logits.stride, PLAIN};
@@ -79,11 +82,12 @@ static intptr_t R(take_tile)(const ts_rows *rows, intptr_t i, shape_of_work shap
 static void R(for_each_row)(ts_function which, const ts_rows *rows, double *memory, R(ways) ways) {
     const unsigned status = begin_call();
     R(scratch) s = R(scratch_of)(memory, which, rows);
-    const shape_of_work shape = R(shape_of)(rows, &ways);
+    const shape_of_work shape = R(shape_of)(which, rows, &ways);
     R(source) row = R(whole)(&rows->logits);
     ts_knobs knobs = no_filters(NAN);
     ts_vector out = rows->out;
-    intptr_t next_tile = shape == SHORT && rows->past_cache ? R(first_on_line)(rows) : 0;
+    intptr_t next_tile =
+        shape == SHORT && rows->past_cache && rows->out.stride == (intptr_t)sizeof(REAL) ? R(first_on_line)(rows) : 0;
     if (ways.of_rows && shape == IN_A_ROW)
         ways.of_rows(rows, &s);
     else
@@ -120,7 +124,7 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
         ways = (R(ways)){.of_columns = R(log_prob_tile), .of_rows = R(log_prob_rows), .of_strip = R(log_prob_strip)};
     if (which == TS_BEST && rows->n_draws <= MOST_BEST)
         ways.of_rows = R(best_rows);
-    const shape_of_work shape = R(shape_of)(rows, &ways);
+    const shape_of_work shape = R(shape_of)(which, rows, &ways);
     knobs.options = rows->are_weights ? TS_WEIGHTS : 0;
     intptr_t next_tile = 0;
     ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;

@@ -110,3 +110,22 @@ static inline void R(store)(const ts_vector *v, intptr_t start, intptr_t n, cons
     for (intptr_t i = 0; i < n; i++)
         *(REAL *)(p + i * v->stride) = x[i];
 }
+
+/* The first n numbers of a vector, which are contiguous; 0 behind them. */
+TS_INLINE VR R(load_some)(const ts_vector *from, intptr_t n) {
+    REAL buffer[LANES];
+    if (n == LANES)
+        return R(load_typed)(from->data, 0, from->type);
+    return V(load_up_to)(R(load)(from, 0, n, buffer), n, V(set1)(0));
+}
+
+TS_INLINE void R(store_some)(const ts_vector *to, intptr_t n, VR x) {
+    REAL buffer[LANES];
+    if (n == LANES) {
+        R(store_typed)(to->data, 0, to->type, x);
+        return;
+    }
+    REAL *const place = R(place)(to, 0, buffer);
+    V(store_up_to)(place, n, x);
+    R(store)(to, 0, n, place);
+}

@@ -10,6 +10,7 @@ typedef struct {
     REAL *e;    /* [category][row], first the logits or weights */
     intptr_t n; /* categories */
     R(plans) plans;
+    int is_usual;            /* whether no quotient may be subnormal */
     tempering of_rows[TILE]; /* if there are several temperatures */
 } R(short_tile);
 
@@ -43,8 +44,8 @@ static int R(short_max)(R(short_tile) * t) {
     return !v_mask_any(is_bad);
 }
 
-/* Logits to exponentials. */
-static void R(short_exp)(R(short_tile) * t) {
+/* Logits to exponentials; whether no quotient of them may be subnormal. */
+static int R(short_exp)(R(short_tile) * t) {
     R(scale) scale = R(scale_of)(t->plans.k, 0, 0);
     R(seen) seen = R(nothing_seen)();
     for (int v = 0; v < TILE; v += LANES) {
@@ -54,11 +55,34 @@ static void R(short_exp)(R(short_tile) * t) {
         R(set_exponents)(&scale, &of, t->plans.exponent + v);
         R(exp_lanes)(t->e + v, TILE, t->n, &scale, &seen, t->e + v, TILE);
     }
+    return R(is_usual)(&seen);
+}
+
+/* The sums of 16 columns of n_most - 3 to n_most exponentials, which are one chunk: an accumulator each. */
+TS_INLINE R(sum) R(sum_few)(const REAL *e, intptr_t n, int n_most) {
+    R(sum) sums[16];
+    for (int j = 0; j < n_most; j++)
+        for (int part = 0; part < PARTS; part++) {
+            const REAL *const at = e + j * TILE + part * VD_LANES;
+            sums[j].hi[part] = j < n_most - 3 || j < n ? R(wide)(at) : vd_set1(0);
+#if TS_REAL == 64
+            sums[j].lo[part] = vd_set1(0);
+#endif
+        }
+    return R(sum_across_first)(sums, n_most);
 }
 
 /* The sums of a tile of exponentials. */
 static void R(short_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
     for (int c = 0; c < TILE; c += 16) {
+        if (n <= 16) {
+            const R(sum) total = n <= 4    ? R(sum_few)(e + c, n, 4)
+                                 : n <= 8  ? R(sum_few)(e + c, n, 8)
+                                 : n <= 12 ? R(sum_few)(e + c, n, 12)
+                                           : R(sum_few)(e + c, n, 16);
+            R(put_sums)(&total, sum_hi + c, sum_lo + c);
+            continue;
+        }
         R(sum) sums[16]; /* of 16 rows, an accumulator each */
         for (int j = 0; j < 16; j++)
             sums[j] = R(sum_zero)();
@@ -69,27 +93,39 @@ static void R(short_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum
     }
 }
 
-/* Have the rows of a tile be of these temperatures; 0 if one is for the careful formula. */
+/* Have the rows of a tile be of one temperature. */
+static void R(set_temperature)(R(short_tile) * t, double temperature, R(scratch) * s) {
+    t->plans.k = R(tempering_for)(s, temperature);
+    t->plans.k_step = 0;
+}
+
+/* Have them be of these temperatures. 0 if one is for the careful formula. */
 static int R(set_temperatures)(R(short_tile) * t, const double *temperature, R(scratch) * s) {
-    int are_several = 0;
-    for (int c = 1; c < TILE; c++)
+    int are_several = 0, are_moderate = 1;
+    for (int c = 0; c < TILE; c++) {
         are_several |= temperature[c] != temperature[0];
-    t->plans.k = are_several ? t->of_rows : R(tempering_for)(s, temperature[0]);
-    t->plans.k_step = are_several;
-    for (int c = 0; c < TILE && are_several; c++) {
-        if (!(temperature[c] >= SMALLEST_TEMPERATURE && temperature[c] <= LARGEST_TEMPERATURE))
-            return 0;
-        t->of_rows[c] = tempering_of(temperature[c]);
+        are_moderate &= temperature[c] >= SMALLEST_TEMPERATURE && temperature[c] <= LARGEST_TEMPERATURE;
     }
-    return R(is_moderate)(t->plans.k);
+    R(set_temperature)(t, temperature[0], s);
+    if (!are_several || !are_moderate)
+        return are_moderate;
+    for (int c = 0; c < TILE; c++)
+        t->of_rows[c] = tempering_of(temperature[c]);
+    t->plans.k = t->of_rows;
+    t->plans.k_step = 1;
+    return 1;
 }
 
 /* Rows first ... first + TILE into a tile in s->turned; 0 if they are declined. */
 static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
     double temperature[TILE];
-    for (int c = 0; c < TILE; c++)
-        temperature[c] = temperature_of(rows, first + c);
-    if (!R(set_temperatures)(t, temperature, s))
+    for (int c = 0; c < TILE && rows->temperature_step; c++)
+        temperature[c] = temperature_of(rows, first + (c < R(width_of_tile)(rows, first) ? c : 0));
+    if (!rows->temperature_step)
+        R(set_temperature)(t, temperature_of(rows, first), s);
+    else if (!R(set_temperatures)(t, temperature, s))
+        return 0;
+    if (!R(is_moderate)(t->plans.k))
         return 0;
     t->e = s->turned;
     t->n = rows->n_categories;
@@ -101,7 +137,7 @@ static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first,
 static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
     if (!R(short_rows)(t, rows, first, s) || !R(short_max)(t))
         return 0;
-    R(short_exp)(t);
+    t->is_usual = R(short_exp)(t);
     R(short_sums)(t->e, t->n, t->plans.sum_hi, t->plans.sum_lo);
     return 1;
 }
@@ -115,9 +151,10 @@ static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(s
         return 0;
     REAL result[TILE];
     R(logsumexp_of_rows)(&t.plans, TILE, result);
-    for (int c = 0; c < TILE; c++)
+    const int width = R(width_of_tile)(rows, first);
+    for (int c = 0; c < width; c++)
         *(REAL *)(rows->out.data + (first + c) * rows->out_step) = result[c];
-    return TILE;
+    return width;
 }
 
 static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
@@ -135,7 +172,7 @@ static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R
             V(store)(t.e + i * TILE + v, R(log_probability)(V(load)(t.e + i * TILE + v), &scale));
     }
     R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
-    return TILE;
+    return R(width_of_tile)(rows, first);
 }
 
 /* Whether weights are such that no sum of a row and no share in it leaves the range: 0, or not far from 1. */
@@ -191,9 +228,10 @@ TS_INLINE int R(choose_in_lanes)(const REAL *e, intptr_t n, int are_kept, const 
 static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first) {
     double apart[TILE], place[TILE];
     const double *u = (const double *)(rows->u.data + first * rows->u_step);
-    if (rows->u_step != sizeof *u) { /* vectors of numbers just stored would wait for all that is before them */
+    const int width = R(width_of_tile)(rows, first);
+    if (rows->u_step != sizeof *u || width < TILE) { /* vectors of numbers just stored wait for all before them */
         for (int c = 0; c < TILE; c++)
-            apart[c] = *(const double *)((const char *)u + c * rows->u_step);
+            apart[c] = c < width ? *(const double *)((const char *)u + c * rows->u_step) : 0;
         u = apart;
     }
     for (int c = 0; c < TILE; c += DRAWN_AT_ONCE * VD_LANES) {
@@ -202,7 +240,7 @@ static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first)
                             : R(choose_in_lanes)(e + c, n, 0, u + c, place + c)))
             return 0;
     }
-    for (int c = 0; c < TILE; c++)
+    for (int c = 0; c < width; c++)
         *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)place[c];
     return 1;
 }
@@ -219,14 +257,17 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     if (!R(short_plans)(&t, rows, first, s))
         return 0;
     REAL hi[TILE], lo[TILE];
-    R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, LEAST_DOWN, 0, hi, lo);
+    const int is_low = !t.is_usual || !R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, LEAST_LO, hi, lo);
+    if (is_low)
+        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, LEAST_DOWN, 0, hi, lo);
     for (int v = 0; v < TILE; v += LANES) {
-        const R(factor) f = R(low_factor)(V(load)(hi + v), V(load)(lo + v));
+        const VR high = V(load)(hi + v), low = V(load)(lo + v);
+        const R(factor) f = is_low ? R(low_factor)(high, low) : R(plain_factor)(high, low);
         for (intptr_t i = 0; i < t.n; i++)
-            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 1));
+            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, is_low));
     }
     R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
-    return TILE;
+    return R(width_of_tile)(rows, first);
 }
 
 /* How many rows were drawn from. As every exponential is normal and no quotient can be 0, neither is needed. */
@@ -279,5 +320,5 @@ static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
             }
         }
     }
-    return R(choose_in_tile)(t.e, rows, first) ? TILE : 0;
+    return R(choose_in_tile)(t.e, rows, first) ? R(width_of_tile)(rows, first) : 0;
 }

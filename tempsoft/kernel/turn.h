@@ -1,11 +1,13 @@
 /* A tile of short rows, from memory to [category][row] and back. For REAL, by inclusion.
  *
+ * Columns lie so already.
  * LANES categories of LANES rows are transposed in registers. Fewer go by pieces of 16 bytes: a vector takes one from
  * each of several rows, and half the steps of shuffling do. The last piece of a row reaches into the next one, which is
  * read in vain, or written before that row is.
  */
 
 #define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */
+#define TILES_AHEAD 4         /* of columns, from those worked on to those fetched */
 
 /* LANES rows at p, n categories of them, into `tile`, while the same of rows `ahead` bytes from them are fetched,
  * unless that is 0; and back. */
@@ -78,9 +80,67 @@ static void turn_halves_in(const char *first, intptr_t bytes, intptr_t n, ts_typ
 }
 #endif
 
+/* Columns of a tile, the last of which may not be whole: what is missing is 0. */
+static inline int R(width_of_tile)(const ts_rows *rows, intptr_t first) {
+    return rows->n_rows - first < TILE ? (int)(rows->n_rows - first) : TILE;
+}
+
+TS_INLINE intptr_t R(lanes_up_to)(intptr_t n) { return n < 0 ? 0 : n < LANES ? n : LANES; }
+
+TS_INLINE void R(columns_in_of)(const ts_rows *columns, intptr_t first, intptr_t width, REAL *tile) {
+    const intptr_t step = columns->logits_step;
+    ts_vector from = {columns->logits.data + first * step, step, columns->logits.type};
+    for (intptr_t i = 0; i < columns->n_categories; i++, from.data += columns->logits.stride)
+        for (intptr_t v = 0; v < TILE; v += LANES) {
+            const ts_vector some = {from.data + v * step, step, from.type};
+            if (v % LINE == 0)
+                fetch_ahead((uintptr_t)some.data + (uintptr_t)(TILES_AHEAD * TILE * step));
+            V(store)(tile + i * TILE + v, R(load_some)(&some, R(lanes_up_to)(width - v)));
+        }
+}
+
+static void R(columns_in)(const ts_rows *columns, intptr_t first, REAL *tile) {
+    const int width = R(width_of_tile)(columns, first);
+    if (width == TILE)
+        R(columns_in_of)(columns, first, TILE, tile);
+    else
+        R(columns_in_of)(columns, first, width, tile);
+}
+
+TS_INLINE void R(columns_out_of)(const REAL *tile, const ts_rows *columns, intptr_t first, intptr_t width,
+                                 int past_cache) {
+    const intptr_t step = columns->out_step;
+    ts_vector to = {columns->out.data + first * step, step, columns->out.type};
+    for (intptr_t i = 0; i < columns->n_categories; i++, to.data += columns->out.stride)
+        for (intptr_t v = 0; v < width; v += LANES) {
+            const VR x = V(load)(tile + i * TILE + v);
+            const ts_vector some = {to.data + v * step, step, to.type};
+            if (past_cache)
+                V(stream)((REAL *)some.data, x);
+            else
+                R(store_some)(&some, R(lanes_up_to)(width - v), x);
+        }
+}
+
+static void R(columns_out)(const REAL *tile, const ts_rows *columns, intptr_t first) {
+    const uintptr_t to = (uintptr_t)(columns->out.data + first * columns->out_step);
+    const int width = R(width_of_tile)(columns, first);
+    if (width < TILE)
+        R(columns_out_of)(tile, columns, first, width, 0);
+    else if (columns->past_cache && columns->out.type == PLAIN && to % TS_LINE == 0 &&
+             columns->out.stride % TS_LINE == 0)
+        R(columns_out_of)(tile, columns, first, TILE, 1);
+    else
+        R(columns_out_of)(tile, columns, first, TILE, 0);
+}
+
 /* The tile of rows from `first` on. */
 static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
     const intptr_t n = rows->n_categories;
+    if (ts_are_columns(&rows->logits, rows->logits_step)) {
+        R(columns_in)(rows, first, tile);
+        return;
+    }
     for (int c = 0; c < TILE; c += LANES) {
         const char *const data = rows->logits.data + (first + c) * rows->logits_step;
 #if TS_REAL == 32
@@ -106,6 +166,10 @@ static void R(turn_in)(const ts_rows *rows, intptr_t first, REAL *tile) {
  * piece more. */
 static void R(turn_out)(const REAL *tile, const ts_rows *rows, intptr_t first, REAL *buffer) {
     const intptr_t n = rows->n_categories, size = sizeof(REAL);
+    if (ts_are_columns(&rows->out, rows->out_step)) {
+        R(columns_out)(tile, rows, first);
+        return;
+    }
     REAL *const to = (REAL *)(rows->out.data + first * rows->out_step);
     const int is_contiguous = rows->out_step == n * size, by_pieces = n <= BY_PIECES && is_contiguous;
     const int past_cache = is_contiguous && rows->past_cache && n >= LANES; /* of fewer it does not pay */

@@ -16,6 +16,8 @@ enum {
     TS_TURNED_NUMBERS = 1 << 20, /* of so many numbers at most, as that is memory, */
     TS_TURNED_BYTES = 1 << 18,   /* and more where they are no more than this, to stay in cache */
     TS_TURNED_APART = 32,        /* numbers behind rows that are not short: not all begin in the same sets of a cache */
+    TS_FEW_IN_COLUMNS = 12,      /* categories of columns of which a tile is worked on as one of short rows is, */
+    TS_FEW_OF_HALVES = 20,       /* and of columns of halves */
     TS_WIDENED_LEAST = 64,       /* columns that are widened together, at least */
     TS_WIDENED_MOST = 2048,      /* and at most; of no more categories than twice as many */
 };
@@ -30,6 +32,15 @@ static inline int ts_are_columns(const ts_vector *row, intptr_t step) {
     return step == ts_size_of(row->type) && row->stride != step;
 }
 
+/* Whether they are columns of so few categories that a tile of them is worked on as one of short rows is. */
+static inline int ts_are_few_in_columns(ts_function which, const ts_rows *rows) {
+    const int is_map = which == TS_SOFTMAX || which == TS_LOG_SOFTMAX;
+    const intptr_t most = ts_is_half(rows->logits.type) ? TS_FEW_OF_HALVES : TS_FEW_IN_COLUMNS;
+    return (is_map || which == TS_LOGSUMEXP || which == TS_DRAW) && !rows->top_k && rows->n_rows >= TS_TURNED_ROWS &&
+           rows->n_categories > 1 && rows->n_categories <= most && ts_are_columns(&rows->logits, rows->logits_step) &&
+           (!is_map || ts_are_columns(&rows->out, rows->out_step));
+}
+
 static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
     const ts_turning none = {0, 0, 0};
     if (rows->n_rows < TS_TURNED_ROWS || rows->n_categories < 2 ||
@@ -41,6 +52,8 @@ static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
     const int to_numbers = which == TS_LOG_PROB || ((which == TS_LOGSUMEXP || which == TS_ENTROPY) &&
                                                     rows->out_step == ts_size_of(rows->out.type));
     const int are_half = ts_is_half(rows->logits.type), are_few = rows->n_categories <= 2 * TS_WIDENED_MOST;
+    if (ts_are_few_in_columns(which, rows))
+        return none;
     if (from_columns && !rows->top_k && !rows->temperature_step && (to_columns || to_numbers) && (!are_half || are_few))
         return (ts_turning){0, 0, are_half};
     return (ts_turning){from_columns, to_columns, 0};

@@ -1,24 +1,5 @@
 /* Columns as rows, or as floats: turned in, worked on, turned back. For REAL, by inclusion. */
 
-/* The first n numbers of a vector, which are contiguous; 0 behind them. */
-TS_INLINE VR R(load_some)(const ts_vector *from, intptr_t n) {
-    REAL buffer[LANES];
-    if (n == LANES)
-        return R(load_typed)(from->data, 0, from->type);
-    return V(load_up_to)(R(load)(from, 0, n, buffer), n, V(set1)(0));
-}
-
-TS_INLINE void R(store_some)(const ts_vector *to, intptr_t n, VR x) {
-    REAL buffer[LANES];
-    if (n == LANES) {
-        R(store_typed)(to->data, 0, to->type, x);
-        return;
-    }
-    REAL *const place = R(place)(to, 0, buffer);
-    V(store_up_to)(place, n, x);
-    R(store)(to, 0, n, place);
-}
-
 /* At most LANES numbers of as many rows, turned: number k of row i goes to number i of row k. Rows begin `step` bytes
  * apart. In scratch memory, which is the one or the other, whole vectors are read and written. */
 TS_INLINE void R(turn_block)(const char *from, intptr_t from_step, intptr_t n_i, intptr_t n_k, ts_type type, char *to,
@@ -34,8 +15,6 @@ TS_INLINE void R(turn_block)(const char *from, intptr_t from_step, intptr_t n_i,
         R(store_some)(&row, to_scratch ? LANES : n_i, x[k]);
     }
 }
-
-static inline intptr_t R(lanes_up_to)(intptr_t n) { return n < LANES ? n : LANES; }
 
 /* Logits of columns to rows, from the last categories on: where whole vectors reach into the next row, it is written
  * after that. */
