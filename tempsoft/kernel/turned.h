@@ -19,7 +19,9 @@ enum {
     TS_FEW_IN_COLUMNS = 12,      /* categories of columns of which a tile is worked on as one of short rows is, */
     TS_FEW_OF_HALVES = 20,       /* and of columns of halves */
     TS_WIDENED_LEAST = 64,       /* columns that are widened together, at least */
-    TS_WIDENED_MOST = 2048,      /* and at most; of no more categories than twice as many */
+    TS_WIDENED_MOST = 2048,      /* and at most; of no more categories than that */
+    TS_WIDENED_BYTES = 1 << 20,  /* as floats: they stay in cache, and more at once are fewer visits of memory */
+    TS_NEAR_BYTES = 1024         /* from category to category, at most, of columns that are all near one another */
 };
 
 /* What of a call is turned, or whether it is widened. */
@@ -51,17 +53,20 @@ static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
     const int to_columns = is_map && ts_are_columns(&rows->out, rows->out_step);
     const int to_numbers = which == TS_LOG_PROB || ((which == TS_LOGSUMEXP || which == TS_ENTROPY) &&
                                                     rows->out_step == ts_size_of(rows->out.type));
-    const int are_half = ts_is_half(rows->logits.type), are_few = rows->n_categories <= 2 * TS_WIDENED_MOST;
+    const int are_half = ts_is_half(rows->logits.type);
+    const int are_near = rows->n_rows >= TS_TILE_BYTES / 4 && rows->logits.stride <= TS_NEAR_BYTES;
+    const int have_a_way =
+        are_half ? rows->n_categories <= TS_WIDENED_MOST : rows->n_categories <= TS_STRIP_MOST || are_near;
     if (ts_are_few_in_columns(which, rows))
         return none;
-    if (from_columns && !rows->top_k && !rows->temperature_step && (to_columns || to_numbers) && (!are_half || are_few))
+    if (from_columns && have_a_way && !rows->top_k && !rows->temperature_step && (to_columns || to_numbers))
         return (ts_turning){0, 0, are_half};
     return (ts_turning){from_columns, to_columns, 0};
 }
 
 /* Columns that are widened together: as many as stay in cache. */
 static inline intptr_t ts_n_widened(const ts_rows *rows) {
-    const intptr_t of_cache = (1 << 20) / (rows->n_categories * ts_size_of(TS_F32));
+    const intptr_t of_cache = TS_WIDENED_BYTES / (rows->n_categories * ts_size_of(TS_F32));
     const intptr_t most = of_cache < TS_WIDENED_MOST ? of_cache / TS_WIDENED_LEAST * TS_WIDENED_LEAST : TS_WIDENED_MOST;
     return most > TS_WIDENED_LEAST ? most : TS_WIDENED_LEAST;
 }
