@@ -37,7 +37,7 @@ test-sanitized:  ## the tests of inputs, limits and draws under AddressSanitizer
 	    venv/bin/python -m pytest -q tests/test_inputs.py tests/test_out.py tests/test_limits.py tests/test_rare_categories.py \
 	    tests/test_filters.py tests/test_filtered_draws.py tests/test_without_replacement.py tests/test_weights.py \
 	    tests/test_shapes_of_work.py tests/test_log_prob.py tests/test_end_of_memory.py \
-	    tests/test_turned.py
+	    tests/test_turned.py tests/test_short_filters.py tests/test_direct.py
 
 test-migration:  ## docs/migrating.md and arrays of other libraries, against pinned versions of these
 	rm -rf build/migration && mkdir -p build/migration

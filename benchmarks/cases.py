@@ -223,8 +223,13 @@ CASES: tuple[Case, ...] = (
     Case(name="discrete_choice", shape=(1_000_000, 3), functions=(SOFTMAX,)),
     Case(name="digits", shape=(1_000_000, 10), functions=_OF_LABELS, main=(SOFTMAX, SAMPLE)),
     Case(name="hundred_labels", shape=(300_000, 100), functions=_OF_LABELS[:-1], main=(SOFTMAX,)),
-    # class scores of the pixels of an image, classes first
+    # actions of many agents, each as curious as it is; digits that are likely enough
+    Case(name="many_agents", shape=(200_000, 10), functions=(*MAPS, SAMPLE), main=(), temperature=(0.5, 2.0)),
+    Case(name="likely_digits", shape=(200_000, 10), functions=(SAMPLE,), main=(), filters=(("top_p", 0.9),)),
+    # class scores of the pixels of an image, classes first; a mask of three classes; classes of many
     _PIXELS,
+    replace(_PIXELS, name="pixel_mask", shape=(3, 1_000_000), functions=MAPS, main=()),
+    replace(_PIXELS, name="pixel_words", shape=(5000, 4000), functions=(SOFTMAX,), main=()),
     replace(_PIXELS, name="pixel_classes_float16", functions=(SOFTMAX,), main=(), dtype="float16"),
     # the same at an annealed temperature
     Case(name="annealed_pixels", shape=(1000, 32768), functions=(SOFTMAX,), axis=0, temperature=0.1),

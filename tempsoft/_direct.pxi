@@ -40,8 +40,8 @@ cdef bint is_plain_output(const plain_call *c, object logits, object out) noexce
     cdef char *last_out
     if c.has_arrays:  # which may be in its memory
         return False
-    if out is logits:
-        return np.PyArray_ISWRITEABLE(<np.ndarray>out)
+    if out is logits:  # each number by itself
+        return np.PyArray_ISWRITEABLE(<np.ndarray>out) and np.PyArray_ISONESEGMENT(<np.ndarray>out)
     if (not np.PyArray_CheckExact(out) or not np.PyArray_SAMESHAPE(<np.ndarray>logits, <np.ndarray>out)
             or np.PyArray_TYPE(<np.ndarray>out) != c.dtype or not np.PyArray_ISBEHAVED(<np.ndarray>out)):
         return False
@@ -85,7 +85,7 @@ cdef object map_plain(ts_function which, plain_call *c, object out):
 cdef object reduce_plain(ts_function which, plain_call *c, bint keepdims):
     """A number of each row."""
     cdef np.ndarray out = empty(c, c.working, c.axis, 1) if keepdims else empty(c, c.working)
-    lay_result(&c.rows.out, &c.rows.out_step, out, c.axis if keepdims else -1, type_of_working(c))
+    lay_result(&c.rows.out, &c.rows.out_step, out, -1, type_of_working(c))
     run_plain(which, c)
     return scalar_or(out)
 

@@ -1,8 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The compiled face of kernel/: gufuncs, a direct path for small plain calls, Philox, the choice of instruction set.
 
-Decides nothing: arguments were checked by arguments.py, or are plain enough here to need no check. To gufuncs
-bfloat16 comes as its bits, in uint16, because NumPy knows that type only through an extension.
+Refuses nothing: arguments were checked by arguments.py, or the direct path finds that they are plain and in range, and
+leaves them to that otherwise. To gufuncs bfloat16 comes as its bits, in uint16, because NumPy knows that type only
+through an extension.
 """
 
 import functools

@@ -6,7 +6,8 @@
 # sampling.py, which know what to say. So nothing in here raises an exception of its own.
 
 cdef enum:
-    MOST_AXES = 64          # of an array
+    MOST_AXES = 64          # of an array,
+    MOST_GROWN = 32         # and of what NumPy broadcasts
     MOST_TOP_K = 1 << 30    # that is taken here
     MOST_NUMBERS = 1 << 16  # that are converted or looked at one by one
 
@@ -48,10 +49,21 @@ cdef struct plain_call:
 
 # ---- arguments that are made plain first -----------------------------------------------------------------------------
 
+cdef bint is_short_list(object value) except -1:
+    """Whether it is a list or tuple, of no more numbers than are looked at here as far as its first item tells."""
+    cdef Py_ssize_t n
+    if type(value) is not list and type(value) is not tuple:
+        return False
+    n = len(value)
+    if n and (type(value[0]) is list or type(value[0]) is tuple):
+        n *= len(value[0])
+    return n <= MOST_NUMBERS
+
+
 cdef object plain_logits(object logits):
-    """A list or tuple as an array, and few integers as float64; all else as it is."""
+    """A short list or tuple as an array, and few integers as float64; all else as it is."""
     if not np.PyArray_CheckExact(logits):
-        if type(logits) is not list and type(logits) is not tuple:
+        if not is_short_list(logits):
             return logits
         try:
             logits = numpy.asarray(logits)
@@ -68,12 +80,12 @@ cdef object integer_array = arguments.integer_array
 
 
 cdef object plain_array(object value, int dtype, object check):
-    """A list, tuple, array or scalar of NumPy as the array of this dtype that a check of arguments.py makes of it; all
-    else as it is, and what is refused."""
+    """A short list or tuple, an array or a scalar of NumPy as the array of this dtype that a check of arguments.py
+    makes of it; all else as it is, and what is refused."""
     if np.PyArray_CheckExact(value):
         if np.PyArray_TYPE(<np.ndarray>value) == dtype or np.PyArray_SIZE(<np.ndarray>value) > MOST_NUMBERS:
             return value
-    elif not (type(value) is list or type(value) is tuple or np.PyArray_CheckScalar(value)):
+    elif not (is_short_list(value) or np.PyArray_CheckScalar(value)):
         return value
     try:
         return check(value, "")
@@ -164,7 +176,7 @@ cdef bint lay_array(plain_call *c, object value, int dtype, const char **data, i
     if (np.PyArray_TYPE(array) != dtype or np.PyArray_SIZE(array) > MOST_NUMBERS
             or not np.PyArray_ISBEHAVED_RO(array) or not lie_evenly(array, -1, step)):
         return False
-    if n_axes and c.n_axes == 0 and c.may_grow and np.PyArray_SIZE(array):
+    if 0 < n_axes <= MOST_GROWN and c.n_axes == 0 and c.may_grow and np.PyArray_SIZE(array):
         c.n_axes = c.axis = n_axes
         c.rows.n_rows, c.rows.logits_step = np.PyArray_SIZE(array), 0
         for i in range(n_axes):
@@ -190,7 +202,7 @@ cdef bint lay_numbers(plain_call *c, object value, double most, double *own, con
         return 0 <= own[0] <= most
     if not lay_array(c, value, np.NPY_DOUBLE, data, step):
         return False
-    for i in range(c.rows.n_rows):
+    for i in range(c.rows.n_rows if step[0] else 1):
         number = (<const double *>(data[0] + i * step[0]))[0]
         if not 0 <= number <= most:
             return False
@@ -209,7 +221,7 @@ cdef bint lay_counts(plain_call *c, object value, int64_t *own, const char **dat
         return True
     if not lay_array(c, value, np.NPY_INT64, data, step):
         return False
-    for i in range(c.rows.n_rows):
+    for i in range(c.rows.n_rows if step[0] else 1):
         number = (<const int64_t *>(data[0] + i * step[0]))[0]
         if not -1 <= number <= MOST_TOP_K:
             return False

@@ -1,4 +1,4 @@
-"""Every check of an argument and every error text, for the kernels and the reference alike.
+"""Every check of an argument that can fail and every error text, for the kernels and the reference alike.
 
 Promises: whatever passes here is safe to compute with, and nothing has been written when a check
 fails. A bad value is a ``ValueError``, a bad type a ``TypeError``; both say what was given, what is
@@ -141,12 +141,6 @@ def rows(
     array, dtype, working = _categories_last(logits, axis, "logits")
     batch_shape = array.shape[:-1]
     no_filters = top_k is None and top_p is None and min_p is None and temperature_last is False
-    if isinstance(temperature, float) and temperature >= 0:
-        if no_filters:
-            return Rows(array, np.asarray(temperature), batch_shape, dtype, working)
-        if _are_plain(top_k, top_p, min_p, temperature_last):
-            filters = _plain_filters(top_k, top_p, min_p, temperature_last, array.shape[-1])
-            return Rows(array, np.asarray(temperature), batch_shape, dtype, working, filters)
     temperatures = real_array(temperature, "temperature")
     batch_shape = _enlarged(batch_shape, temperatures, "temperature", "of the logits")
     if no_filters:
@@ -169,31 +163,6 @@ def rows(
     is_on = (counts != 0).any() or (masses != 1).any() or (ratios != 0).any()
     filters = Filters(counts, masses, ratios, last) if is_on else None
     return Rows(array, temperatures, batch_shape, dtype, working, filters)
-
-
-def _are_plain(top_k: Any, top_p: Any, min_p: Any, temperature_last: Any) -> bool:
-    """Whether filters are Python numbers in their range, which are checked in a fifth of the time of arrays."""
-    return (
-        (top_k is None or (type(top_k) is int and -1 <= top_k < 2**63))
-        and (top_p is None or (isinstance(top_p, float) and 0 <= top_p <= 1))
-        and (min_p is None or (isinstance(min_p, float) and 0 <= min_p <= 1))
-        and type(temperature_last) is bool
-    )
-
-
-def _plain_filters(
-    top_k: int | None, top_p: float | None, min_p: float | None, temperature_last: bool, n_categories: int
-) -> Filters | None:
-    """Such filters for all rows, or None where all are off."""
-    count, mass, ratio, _ = NO_FILTERS
-    if top_k is not None and 0 < top_k < n_categories:
-        count = np.array(top_k, np.int64)
-    if top_p is not None and top_p != 1:
-        mass = np.array(top_p, np.float64)
-    if min_p is not None and min_p != 0:
-        ratio = np.array(min_p, np.float64)
-    are_off = count is NO_FILTERS.top_k and mass is NO_FILTERS.top_p and ratio is NO_FILTERS.min_p
-    return None if are_off else Filters(count, mass, ratio, temperature_last)
 
 
 def weights(weights: Any, axis: Any) -> Rows:

@@ -15,6 +15,7 @@ from numpy import ndarray
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from . import _kernels, arguments, probabilities
+from .workers import SMALLEST_SHARED
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]
 
@@ -177,8 +178,8 @@ def logsumexp(a: Any, axis: Axis = None, b: Any = None, keepdims: bool = False, 
 
 
 def _plain_rows(x: Any, axis: Any) -> tuple[ndarray, int] | None:
-    """A plain array with one axis to sum over, and that axis, where that takes no more than a look; else None."""
-    if type(x) is not ndarray or x.size == 0 or x.ndim == 0 or x.dtype.char not in "efd":
+    """A small plain array with one axis to sum over, and that axis, where that takes no more than a look; else None."""
+    if type(x) is not ndarray or not 0 < x.size <= SMALLEST_SHARED or x.ndim == 0 or x.dtype.char not in "efd":
         return None
     if axis is None:
         return (x if x.ndim == 1 else x.reshape(-1)), -1

@@ -147,6 +147,9 @@ def for_each_slice(
     if n_rows == 0:
         return
     numbers_per_row = max(numbers_per_row, 1)
+    if n_rows * numbers_per_row <= SMALLEST_SLICE:
+        task((), 0)
+        return
     if workers > 1:
         largest = min(largest, TURNS_SLICE)
     most = max(1, largest // numbers_per_row)

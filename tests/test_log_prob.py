@@ -249,8 +249,8 @@ def test_integers_by_another_name(implementation):
 
 
 @pytest.mark.skipif(implementations.KERNELS is None, reason="tempsoft._kernels is not built")
-@pytest.mark.parametrize("temperature", ["1.0", "np.array(1.0)"])
-def test_input_that_changes_meanwhile(temperature):
+@pytest.mark.parametrize("path", ["", ".__wrapped__"])
+def test_input_that_changes_meanwhile(path):
     """Values are undefined where another thread changes the input during a call, but indices are of the row, and
     nothing crashes. NaN in any lane, as some are lost where the largest is looked for.
     """
@@ -270,9 +270,9 @@ sys.setswitchinterval(1e-6)
 thread.start()
 while time.monotonic() < end:
     try:
-        _, best = tempsoft.top_log_probs(x, 5, {temperature})
+        _, best = tempsoft.top_log_probs{path}(x, 5)
         assert ((-1 <= best) & (best < 60)).all()
-        tempsoft.log_prob(x, index, {temperature})
+        tempsoft.log_prob{path}(x, index)
     except ValueError:
         pass
 thread.join()

@@ -10,6 +10,7 @@ import contextlib
 import ml_dtypes
 import numpy as np
 import pytest
+from implementations import without_direct_path
 from ways import one_by_one, past_the_cache
 
 from tempsoft import calls
@@ -494,23 +495,26 @@ def test_plain_calls(compiled, dtype):
         for temperature in (1.0, 0.3, 0.0, np.inf):
             for name in FUNCTIONS:
                 function = function_of(compiled, name)
-                other = function(logits, np.array(temperature))
+                with without_direct_path():
+                    other = function(logits, temperature)
                 for number in (temperature, np.float64(temperature)):
                     plain = function(logits, number)
                     assert type(plain) is type(other)
                     assert (plain.dtype, plain.tobytes()) == (other.dtype, other.tobytes())
             out = np.empty_like(logits)
-            assert (
-                compiled.softmax(logits, temperature, out=out).tobytes()
-                == compiled.softmax(logits, np.array(temperature)).tobytes()
-            )
+            with without_direct_path():
+                right = compiled.softmax(logits, temperature).tobytes()
+            assert compiled.softmax(logits, temperature, out=out).tobytes() == right
         index = np.random.default_rng(5).integers(logits.shape[-1], size=logits.shape[:-1])
         of_each = np.stack([index, index], axis=-1)
         for chosen in (index, of_each, index.astype(np.int32), index.astype(">i8"), of_each[..., ::2], index.tolist()):
-            right = compiled.log_prob(logits, chosen, np.array(0.7))
+            with without_direct_path():
+                right = compiled.log_prob(logits, chosen, 0.7)
             assert compiled.log_prob(logits, chosen, 0.7).tobytes() == right.tobytes()
     drawable = x[42:60]
-    assert (compiled.sample(drawable, 0.7, rng=3) == compiled.sample(drawable, np.array(0.7), rng=3)).all()
+    with without_direct_path():
+        right = compiled.sample(drawable, 0.7, rng=3)
+    assert (compiled.sample(drawable, 0.7, rng=3) == right).all()
 
 
 WITH_FILTERS = {
@@ -532,7 +536,7 @@ WITH_FILTERS = {
 @pytest.mark.parametrize("temperature_last", [False, True])
 @pytest.mark.parametrize("name", WITH_FILTERS)
 def test_plain_filters(compiled, name, temperature_last, dtype):
-    """Numbers of Python and floats of NumPy go straight to the kernel, arrays by way of the checks."""
+    """Numbers, floats of NumPy and arrays go straight to the kernel, to what they give by way of the checks."""
     x = np.random.default_rng(1).normal(0, 3, (2, 30, 50)).astype(dtype)
     settings = [
         (k, p, m)
@@ -550,14 +554,15 @@ def test_plain_filters(compiled, name, temperature_last, dtype):
 
     for logits in (x, x[0], x[0, 0]):
         for top_k, top_p, min_p in settings:
-            right = call(logits, np.array(0.7), *(of(np.array, number) for number in (top_k, top_p, min_p)))
+            with without_direct_path():
+                right = call(logits, 0.7, top_k, top_p, min_p)
             plain = call(logits, 0.7, top_k, top_p, min_p)
             scalars = call(logits, np.float64(0.7), top_k, of(np.float64, top_p), of(np.float64, min_p))
-            for one, two, three in zip(right, plain, scalars, strict=True):
-                assert one.dtype == two.dtype
-                assert one.shape == two.shape
-                assert type(one) is type(two)
-                assert one.tobytes() == two.tobytes() == three.tobytes()
+            arrays = call(logits, np.array(0.7), *(of(np.array, number) for number in (top_k, top_p, min_p)))
+            for one, *others in zip(right, plain, scalars, arrays, strict=True):
+                for two in others:
+                    assert (one.dtype, one.shape, type(one)) == (two.dtype, two.shape, type(two))
+                    assert one.tobytes() == two.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [*DTYPES, BFLOAT16])
@@ -603,17 +608,20 @@ def test_floats_of_another_kind(compiled, name):
     x = np.random.default_rng(0).normal(0, 3, (20, 30))
     for temperature, filters in ((Halved(2.0), {}), (1.0, {"top_p": Halved(0.8)}), (1.0, {"min_p": Halved(0.4)})):
         got = WITH_FILTERS[name](compiled, x, temperature, **filters)
-        right = WITH_FILTERS[name](compiled, np.asfortranarray(x), temperature, **filters)
+        with without_direct_path():
+            right = WITH_FILTERS[name](compiled, x, temperature, **filters)
         assert got[0].tobytes() == right[0].tobytes()
 
 
 def test_many_rows_of_few_categories(compiled):
     """Uniform numbers of very many rows are not made at once, nor are they of many workers."""
     x = np.random.default_rng(0).normal(0, 3, (300_000, 2)).astype(np.float32)
-    right = compiled.sample(x, np.array(1.0), rng=1)
+    with without_direct_path():
+        right = compiled.sample(x, rng=1)
+        right_of_filtered = compiled.sample(x, rng=1, top_p=0.9)
     for workers in (1, 2):
         assert compiled.sample(x, rng=1, workers=workers).tobytes() == right.tobytes()
         few = compiled.sample(x[:200_000], rng=1, workers=workers)
         assert few.tobytes() == right[:200_000].tobytes()
         filtered = compiled.sample(x, rng=1, top_p=0.9, workers=workers)
-        assert filtered.tobytes() == compiled.sample(x, np.array(1.0), rng=1, top_p=0.9).tobytes()
+        assert filtered.tobytes() == right_of_filtered.tobytes()

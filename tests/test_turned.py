@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import ml_dtypes
 import numpy as np
 import pytest
+from implementations import without_direct_path
 from test_end_of_memory import at_the_end
 from ways import as_bytes, past_the_cache
 
@@ -45,7 +48,7 @@ def as_rows(result):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [2, 3, 8, 15, 16, 17, 100, 128, 129, 1000, 1025, 5000])
+@pytest.mark.parametrize("n", [2, 3, 8, 12, 13, 16, 17, 20, 21, 100, 128, 129, 1000, 1025, 5000, 9000])
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_columns_and_rows(compiled, name, n, dtype):
     function = FUNCTIONS[name]
@@ -96,7 +99,7 @@ def test_outputs(compiled, name, n, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [2, 16, 33, 130, 1000])
+@pytest.mark.parametrize("n", [2, 3, 12, 16, 33, 130, 1000])
 def test_the_end_of_memory(compiled, n, dtype):
     """Whole vectors are read and written in scratch memory alone."""
     for n_rows in (16, 17, 31, 50):
@@ -128,8 +131,10 @@ def test_shared_columns(compiled, workers, dtype, monkeypatch):
     x = logits(5000, 70, dtype)
     right = as_bytes(compiled.sample(x, 0.7, rng=1, on_invalid="mark", return_log_prob=True))
     columns = as_rows(x)
-    got = compiled.sample(columns, 0.7, axis=0, rng=1, on_invalid="mark", return_log_prob=True, workers=workers)
-    assert as_bytes(got) == right
-    assert (
-        as_rows(compiled.softmax(columns, 0.7, axis=0, workers=workers)).tobytes() == compiled.softmax(x, 0.7).tobytes()
-    )
+    options = {"axis": 0, "workers": workers}
+    for path in (contextlib.nullcontext, without_direct_path):
+        with path():
+            got = compiled.sample(columns, 0.7, rng=1, on_invalid="mark", return_log_prob=True, **options)
+            assert as_bytes(got) == right
+            got = compiled.softmax(columns, 0.7, **options)
+            assert as_rows(got).tobytes() == compiled.softmax(x, 0.7).tobytes()

@@ -25,7 +25,7 @@
 #define TS_SKEW 256         /* doubles between buffers of which one is read and one written: half of 4096 bytes */
 #define TS_STRIP_BYTES 256  /* columns side by side in a strip, */
 #define TS_WIDE_STRIP 2     /* or so many times as many */
-#define TS_STRIP_MOST 8192  /* categories of columns of which a strip stays in cache, at most */
+#define TS_STRIP_MOST 8192  /* categories of columns that are taken by strips, at most: 2 MB or twice as many */
 #define TS_RUN 16           /* categories a run of a group, whose sums wait for one another */
 #define TS_DRAWS 32768      /* draws from one row that are worked on together */
 

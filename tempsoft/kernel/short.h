@@ -133,9 +133,10 @@ static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first,
     return 1;
 }
 
-/* The exponentials of those rows and their sums; 0 if they are declined. */
-static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    if (!R(short_rows)(t, rows, first, s) || !R(short_max)(t))
+/* The exponentials of those rows and their sums; 0 if they are declined, as those of several temperatures are if they
+ * have more than `most` categories. */
+static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first, intptr_t most, R(scratch) * s) {
+    if (!R(short_rows)(t, rows, first, s) || (t->plans.k_step && t->n > most) || !R(short_max)(t))
         return 0;
     t->is_usual = R(short_exp)(t);
     R(short_sums)(t->e, t->n, t->plans.sum_hi, t->plans.sum_lo);
@@ -147,7 +148,7 @@ static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(s
     if (n_adjacent > 0)
         return n_adjacent;
     R(short_tile) t;
-    if (!R(short_plans)(&t, rows, first, s))
+    if (!R(short_plans)(&t, rows, first, TS_SHORT, s))
         return 0;
     REAL result[TILE];
     R(logsumexp_of_rows)(&t.plans, TILE, result);
@@ -163,7 +164,7 @@ static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R
         return n_adjacent;
     R(short_tile) t;
     R(log_scales) scales;
-    if (!R(short_plans)(&t, rows, first, s) || !R(log_scales_of)(&t.plans, TILE, &scales))
+    if (!R(short_plans)(&t, rows, first, TS_SHORT, s) || !R(log_scales_of)(&t.plans, TILE, &scales))
         return 0;
     R(turn_in)(rows, first, t.e); /* again */
     for (int v = 0; v < TILE; v += LANES) {
@@ -251,10 +252,8 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     const intptr_t n_adjacent = R(softmax_adjacent)(rows, first, s);
     if (n_adjacent > 0)
         return n_adjacent;
-    if (rows->temperature_step && rows->n_categories > MOST_OF_SEVERAL)
-        return 0;
     R(short_tile) t;
-    if (!R(short_plans)(&t, rows, first, s))
+    if (!R(short_plans)(&t, rows, first, MOST_OF_SEVERAL, s))
         return 0;
     REAL hi[TILE], lo[TILE];
     const int is_low = !t.is_usual || !R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, LEAST_LO, hi, lo);
@@ -307,9 +306,11 @@ static intptr_t R(draw_short_rows)(const ts_rows *rows, intptr_t first, R(scratc
     if (rows->are_weights) {
         if (!R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))
             return 0;
+        for (int c = R(width_of_tile)(rows, first); c < TILE; c++)
+            t.e[c] = 1; /* so that what is missing has a weight */
     } else {
         REAL hi[TILE], lo[TILE];
-        if (!R(short_plans)(&t, rows, first, s))
+        if (!R(short_plans)(&t, rows, first, TS_SHORT, s))
             return 0;
         R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, LEAST_DOWN, 0, hi, lo);
         for (int v = 0; v < TILE; v += LANES) {

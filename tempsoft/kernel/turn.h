@@ -1,9 +1,8 @@
 /* A tile of short rows, from memory to [category][row] and back. For REAL, by inclusion.
  *
- * Columns lie so already.
  * LANES categories of LANES rows are transposed in registers. Fewer go by pieces of 16 bytes: a vector takes one from
  * each of several rows, and half the steps of shuffling do. The last piece of a row reaches into the next one, which is
- * read in vain, or written before that row is.
+ * read in vain, or written before that row is. Columns need not be turned, as they lie so already.
  */
 
 #define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */

@@ -29,17 +29,21 @@ typedef struct {
     int logits, out, widened;
 } ts_turning;
 
+static inline intptr_t ts_distance(intptr_t step) { return step < 0 ? -step : step; }
+
 /* Whether rows lie side by side. */
 static inline int ts_are_columns(const ts_vector *row, intptr_t step) {
     return step == ts_size_of(row->type) && row->stride != step;
 }
 
-/* Whether they are columns of so few categories that a tile of them is worked on as one of short rows is. */
+/* Whether they are columns of so few categories that a tile of them is worked on as one of short rows is. Not halves
+ * for draws with log-probabilities, as `log_prob` of columns has no such way. */
 static inline int ts_are_few_in_columns(ts_function which, const ts_rows *rows) {
     const int is_map = which == TS_SOFTMAX || which == TS_LOG_SOFTMAX;
     const intptr_t most = ts_is_half(rows->logits.type) ? TS_FEW_OF_HALVES : TS_FEW_IN_COLUMNS;
     return (is_map || which == TS_LOGSUMEXP || which == TS_DRAW) && !rows->top_k && rows->n_rows >= TS_TURNED_ROWS &&
            rows->n_categories > 1 && rows->n_categories <= most && ts_are_columns(&rows->logits, rows->logits_step) &&
+           (!rows->log_prob.data || !ts_is_half(rows->logits.type)) &&
            (!is_map || ts_are_columns(&rows->out, rows->out_step));
 }
 
@@ -54,7 +58,7 @@ static inline ts_turning ts_turning_of(ts_function which, const ts_rows *rows) {
     const int to_numbers = which == TS_LOG_PROB || ((which == TS_LOGSUMEXP || which == TS_ENTROPY) &&
                                                     rows->out_step == ts_size_of(rows->out.type));
     const int are_half = ts_is_half(rows->logits.type);
-    const int are_near = rows->n_rows >= TS_TILE_BYTES / 4 && rows->logits.stride <= TS_NEAR_BYTES;
+    const int are_near = rows->n_rows >= TS_TILE_BYTES / 4 && ts_distance(rows->logits.stride) <= TS_NEAR_BYTES;
     const int have_a_way =
         are_half ? rows->n_categories <= TS_WIDENED_MOST : rows->n_categories <= TS_STRIP_MOST || are_near;
     if (ts_are_few_in_columns(which, rows))
