@@ -4,7 +4,8 @@
  * of a row takes.
  */
 
-/* c of LANES rows whose first groups have these maxima, at these temperatures; where it is not one for the fast formula. */
+/* c of LANES rows whose first groups have these maxima, at these temperatures; where it is not one for the fast
+ * formula. */
 static inline v_mask R(exponents_of)(VR max, const R(temperatures) * t, double *exponent) {
     REAL numbers[LANES];
     v_mask is_bad = V(not_le)(V(set1)(0), V(set1)(0));
