@@ -122,7 +122,7 @@ def calls(draw):
     return name, arguments, {key: value for key, value in options.items() if value is not None}
 
 
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 @given(calls())
 def test_same_as_by_the_checks(call):
     name, arguments, options = call

@@ -13,7 +13,7 @@ from ways import as_bytes
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = ["float16", BFLOAT16, "float32", "float64"]
 N_ROWS = 139  # four tiles of float32 and some rows
-LENGTHS = [2, 3, 4, 7, 8, 9, 10, 16, 17, 33, 63, 64, 65, 100, 127, 128]
+LENGTHS = [2, 3, 7, 10, 17, 33, 65, 128]
 OF_ROWS = np.arange(N_ROWS)
 FILTERS = {
     "top_k": {"top_k": 3},
@@ -72,9 +72,11 @@ def one_by_one(function, compiled, x, u, filters):
 @pytest.mark.parametrize("name", FILTERS)
 def test_together_and_one_by_one(compiled, name, dtype):
     for n, kind in itertools.product(LENGTHS, ["usual", "ties", "masked", "odd"]):
+        if n > 33 and kind != "usual":
+            continue
         x = rows_of(n, kind).astype(dtype)
         u = np.random.default_rng(n).random((N_ROWS, 3))
-        for function in FUNCTIONS.values() if n in (3, 10, 64, 128) else (FUNCTIONS["softmax"],):
+        for function in FUNCTIONS.values() if n in (3, 17) else (FUNCTIONS["softmax"],):
             together = function(compiled, x, u, **FILTERS[name])
             assert as_bytes(together) == as_bytes(one_by_one(function, compiled, x, u, FILTERS[name]))
 
