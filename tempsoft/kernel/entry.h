@@ -17,10 +17,8 @@ static void R(draw_in_turn)(const ts_rows *rows, double *scratch) {
     const intptr_t bytes = rows->n_categories * ts_size_of(rows->logits.type);
     const intptr_t most = (BYTES_IN_TURN / bytes / TILE + 1) * TILE;
     for (intptr_t first = 0; first < rows->n_rows; first += most) {
-        ts_rows some = *rows, draws;
-        ts_skip(&some, first);
-        some.n_rows = some.n_rows < most ? some.n_rows : most;
-        draws = some;
+        const ts_rows some = ts_some(rows, first, most);
+        ts_rows draws = some;
         draws.log_prob.data = NULL;
         draws.n_draws = are_drawn_in_turn(rows) ? 1 : rows->n_draws;
         for (intptr_t m = 0; m < rows->n_draws; m += draws.n_draws) {

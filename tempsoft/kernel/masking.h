@@ -34,16 +34,14 @@ static void R(put_each_masked)(const ts_rows *rows, const ts_rows *masked, intpt
 static void R(work_on_masked)(ts_function which, const ts_rows *rows, double *scratch) {
     const unsigned status = begin_call();
     const intptr_t most = ts_n_masked(rows), n_doubles = ts_cut_doubles(rows);
-    double *left = scratch + (TS_LINE - (uintptr_t)scratch % TS_LINE) / sizeof *scratch;
+    double *left = first_line(scratch);
     char *const place = (char *)take_lines(&left, ts_masked_doubles(rows));
     R(short_cut) t;
     t.x = (REAL *)take_lines(&left, n_doubles);
     t.sorted = (REAL *)take_lines(&left, n_doubles);
     t.e = (REAL *)take_lines(&left, n_doubles);
     for (intptr_t first = 0; first < rows->n_rows; first += most) {
-        ts_rows some = *rows;
-        ts_skip(&some, first);
-        some.n_rows = some.n_rows < most ? some.n_rows : most;
+        const ts_rows some = ts_some(rows, first, most);
         ts_rows masked = ts_masked(&some, some.n_rows);
         masked.logits.data = place;
         R(scratch) s = R(scratch_of)(left, which, &some);

@@ -183,6 +183,14 @@ static inline void ts_skip(ts_rows *rows, intptr_t n) {
     }
 }
 
+/* At most n of the rows, from number `first` on. */
+static inline ts_rows ts_some(const ts_rows *rows, intptr_t first, intptr_t n) {
+    ts_rows some = *rows;
+    ts_skip(&some, first);
+    some.n_rows = some.n_rows < n ? some.n_rows : n;
+    return some;
+}
+
 static inline ts_knobs no_filters(double temperature) { return (ts_knobs){.temperature = temperature, .top_p = 1}; }
 
 static inline ts_knobs knobs_of(const ts_rows *rows, intptr_t i) {

@@ -48,15 +48,14 @@ static void R(rows_to_columns)(const ts_rows *rows, const ts_rows *columns) {
 static void R(work_on_turned)(ts_function which, const ts_rows *rows, ts_turning what, double *scratch) {
     const unsigned status = begin_call();
     const intptr_t most = ts_n_turned(rows);
-    double *left = scratch + (TS_LINE - (uintptr_t)scratch % TS_LINE) / sizeof *scratch;
+    double *left = first_line(scratch);
     char *const logits = (char *)left;
     left += what.logits ? ts_turned_doubles(rows, rows->logits.type) : 0;
     char *const out = (char *)left;
     left += what.out ? ts_turned_doubles(rows, rows->out.type) : 0;
     for (intptr_t first = 0; first < rows->n_rows; first += most) {
-        ts_rows some = *rows;
-        ts_skip(&some, first);
-        ts_rows turned = ts_turned(&some, what, some.n_rows < most ? some.n_rows : most);
+        const ts_rows some = ts_some(rows, first, most);
+        ts_rows turned = ts_turned(&some, what, some.n_rows);
         turned.logits.data = what.logits ? logits : some.logits.data;
         turned.out.data = what.out ? out : some.out.data;
         if (what.logits)
@@ -75,12 +74,11 @@ enum { WIDENED_AHEAD = 8 }; /* categories that are fetched */
 static void work_on_widened(ts_function which, const ts_rows *rows, double *scratch) {
     const unsigned status = begin_call();
     const intptr_t most = ts_n_widened(rows), size = ts_size_of(rows->logits.type);
-    double *left = scratch + (TS_LINE - (uintptr_t)scratch % TS_LINE) / sizeof *scratch;
+    double *left = first_line(scratch);
     float *const floats = (float *)take_lines(&left, ts_widened_doubles(rows));
     for (intptr_t first = 0; first < rows->n_rows; first += most) {
-        ts_rows some = *rows;
-        ts_skip(&some, first);
-        const intptr_t n = some.n_rows < most ? some.n_rows : most;
+        const ts_rows some = ts_some(rows, first, most);
+        const intptr_t n = some.n_rows;
         const ts_rows widened = ts_widened(&some, n, (char *)floats);
         for (intptr_t i = 0; i < rows->n_categories; i++) {
             const char *const from = some.logits.data + i * some.logits.stride;

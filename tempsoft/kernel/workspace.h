@@ -82,6 +82,11 @@ typedef struct {
 } R(scratch);
 
 #if TS_REAL == 64
+/* Where scratch memory begins with a line of the cache. */
+static inline double *first_line(double *memory) {
+    return memory + (TS_LINE - (uintptr_t)memory % TS_LINE) / sizeof *memory;
+}
+
 /* n doubles of what is left, or what makes whole lines of the cache. */
 static inline double *take_lines(double **left, intptr_t n) {
     double *const taken = *left;
@@ -94,7 +99,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     const intptr_t n_blocks = (rows->n_categories + TS_BLOCK - 1) / TS_BLOCK;
     const intptr_t n_together = rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
     const intptr_t n_draws = which == TS_DRAW ? n_together : 0;
-    double *left = memory + (TS_LINE - (uintptr_t)memory % TS_LINE) / sizeof *memory;
+    double *left = first_line(memory);
     R(scratch) s;
     s.k.temperature = NAN; /* none yet; equal to nothing */
     s.block = (REAL *)take_lines(&left, TS_BLOCK + TS_SKEW);
