@@ -1,5 +1,6 @@
 /* Short rows that are adjacent, as in a contiguous array, many together: exponentials and what is divided are taken as
- * they lie, in whole vectors; for the sums of the shortest there is a row in each lane. For REAL, by inclusion.
+ * they lie, in whole vectors; for the sums of the shortest there is a row in each lane. So are columns of few
+ * categories, side by side: each category of many is a piece of memory (few_columns.h). For REAL, by inclusion.
  *
  * The same bits as a row by itself, as exponentials of different c differ by an exact power of two, but for those that
  * stand for 0. One c for all rows does if the largest logit of each is up to REACH bits below the largest of all: c is
@@ -15,12 +16,20 @@ typedef struct {
     const char *x;
     REAL *e; /* in scratch memory */
     intptr_t n, n_rows;
+    intptr_t stride; /* of columns: bytes from category to category, of n_rows numbers each; 0 of rows */
 } R(adjacent);
+
+/* The pieces of memory that they are, one for each category of columns, and the numbers in each; where one begins. */
+static inline intptr_t R(n_pieces)(const R(adjacent) * f) { return f->stride ? f->n : 1; }
+static inline intptr_t R(piece_length)(const R(adjacent) * f) { return f->stride ? f->n_rows : f->n * f->n_rows; }
+static inline const char *R(piece_at)(const R(adjacent) * f, intptr_t piece) { return f->x + piece * f->stride; }
 
 /* What is fetched while `at` bytes from their beginning are worked on: of the rows so many tiles ahead, or a little
  * behind. */
 static inline uintptr_t R(rows_ahead)(const R(adjacent) * f, intptr_t size, int n_tiles, intptr_t at) {
     const intptr_t bytes = f->n * f->n_rows * size;
+    if (f->stride)
+        return (uintptr_t)f->x + (uintptr_t)(n_tiles * f->n_rows * size + at);
     return (uintptr_t)f->x + (uintptr_t)(n_tiles * (bytes > TS_TILES_BYTES ? bytes : TS_TILES_BYTES) + at);
 }
 
@@ -35,18 +44,27 @@ static inline uintptr_t R(rows_ahead)(const R(adjacent) * f, intptr_t size, int 
  * that its product with the smallest usual number is not normal. */
 #define MOST_ABOVE 9
 
+/* The largest and the smallest so far, with `length` numbers more, a vector at least. */
+TS_INLINE void R(look_at)(const char *x, intptr_t length, ts_type type, VR max[2], VR min[2]) {
+    for (intptr_t i = 0; i + 2 * LANES <= length; i += 2 * LANES)
+        for (int j = 0; j < 2; j++) {
+            const VR v = R(load_typed)(x, i + j * LANES, type);
+            max[j] = V(max)(v, max[j]);
+            min[j] = V(min)(v, min[j]);
+        }
+    const VR last = R(load_typed)(x, length - LANES, type);
+    max[0] = V(max)(last, max[0]);
+    min[0] = V(min)(last, min[0]);
+}
+
 /* A c for all of them, from the largest, and whether quotients may be subnormal; NaN if it cannot be, or if
  * exponentials are to be above 2^(UNDERFLOW / 2) and not all are. */
 TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k, ts_type type, int are_all,
                                       int *is_low) {
-    const intptr_t length = f->n * f->n_rows;
-    VR max[2] = {R(load_typed)(f->x, 0, type), R(load_typed)(f->x, length - LANES, type)}, min[2] = {max[0], max[1]};
-    for (intptr_t i = LANES; i + 2 * LANES <= length; i += 2 * LANES)
-        for (int j = 0; j < 2; j++) {
-            const VR x = R(load_typed)(f->x, i + j * LANES, type);
-            max[j] = V(max)(x, max[j]);
-            min[j] = V(min)(x, min[j]);
-        }
+    VR max[2], min[2];
+    max[0] = max[1] = min[0] = min[1] = R(load_typed)(f->x, 0, type);
+    for (intptr_t piece = 0; piece < R(n_pieces)(f); piece++)
+        R(look_at)(R(piece_at)(f, piece), R(piece_length)(f), type, max, min);
     const double highest = R(exponent_of)((double)V(largest)(V(max)(max[0], max[1])), k);
     if (!(fabs(highest) < LARGEST_EXPONENT - REACH + UNDERFLOW)) /* so that this holds for c of every row */
         return NAN;
@@ -60,31 +78,35 @@ TS_INLINE double R(adjacent_exponent)(const R(adjacent) * f, const tempering *k,
  * none, or results go past the cache, more time goes by reading, and what is read goes to L2 first. */
 TS_INLINE void R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_type type, double c, const char *to,
                                int past_cache, R(seen) * seen) {
-    const intptr_t length = f->n * f->n_rows, size = ts_size_of(type);
+    const intptr_t length = R(piece_length)(f), size = ts_size_of(type);
     const int is_far = past_cache && f->n >= FEWEST_FAR, is_twice = !past_cache && !to;
     const R(scale) scale = R(scale_of)(k, c, 0);
-    intptr_t i = 0;
-    for (; i + TOGETHER * LANES <= length; i += TOGETHER * LANES) {
-        VR v[TOGETHER];
-        for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
-            const intptr_t at = i * size + line;
-            if (is_twice || is_far) /* more is under way there than to L1 */
-                fetch_far(R(rows_ahead)(f, size, is_twice ? 2 : 1, at));
-            if (!is_far)
-                fetch_ahead(R(rows_ahead)(f, size, 1, at));
-            if (to)
-                fetch_to_write((uintptr_t)to + (uintptr_t)(i * size + line));
+    for (intptr_t piece = 0; piece < R(n_pieces)(f); piece++) {
+        const char *const x = R(piece_at)(f, piece);
+        REAL *const e = f->e + piece * length;
+        intptr_t i = 0;
+        for (; i + TOGETHER * LANES <= length; i += TOGETHER * LANES) {
+            VR v[TOGETHER];
+            for (intptr_t line = 0; line < TOGETHER * LANES * size; line += TS_LINE) {
+                const intptr_t at = piece * f->stride + i * size + line;
+                if (is_twice || is_far) /* more is under way there than to L1 */
+                    fetch_far(R(rows_ahead)(f, size, is_twice ? 2 : 1, at));
+                if (!is_far)
+                    fetch_ahead(R(rows_ahead)(f, size, 1, at));
+                if (to)
+                    fetch_to_write((uintptr_t)to + (uintptr_t)(i * size + line));
+            }
+            for (int k = 0; k < TOGETHER; k++)
+                v[k] = R(load_typed)(x, i + k * LANES, type);
+            R(exp_fast)(v, TOGETHER, &scale, seen, NULL);
+            for (int k = 0; k < TOGETHER; k++)
+                V(store)(e + i + k * LANES, v[k]);
         }
-        for (int k = 0; k < TOGETHER; k++)
-            v[k] = R(load_typed)(f->x, i + k * LANES, type);
-        R(exp_fast)(v, TOGETHER, &scale, seen, NULL);
-        for (int k = 0; k < TOGETHER; k++)
-            V(store)(f->e + i + k * LANES, v[k]);
-    }
-    for (; i < length; i += LANES) {
-        VR v = R(load_typed)(f->x, i, type);
-        R(exp_fast)(&v, 1, &scale, seen, NULL);
-        V(store)(f->e + i, v);
+        for (; i < length; i += LANES) {
+            VR v = R(load_typed)(x, i, type);
+            R(exp_fast)(&v, 1, &scale, seen, NULL);
+            V(store)(e + i, v);
+        }
     }
 }
 
@@ -152,7 +174,7 @@ static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, in
     const intptr_t n = rows->n_categories, fit = TS_TILES_BYTES / (n * (intptr_t)sizeof(REAL));
     const intptr_t most = fit < unit ? unit : fit < ADJACENT_MOST ? fit : ADJACENT_MOST, left = rows->n_rows - first;
     const char *const x = rows->logits.data + first * rows->logits_step;
-    return (R(adjacent)){x, e, n, (left < most ? left : most) / unit * unit};
+    return (R(adjacent)){x, e, n, (left < most ? left : most) / unit * unit, 0};
 }
 
 /* Which of LANES rows of n numbers each number is of, for R(permute). */

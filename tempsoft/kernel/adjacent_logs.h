@@ -36,8 +36,7 @@ TS_INLINE const REAL *R(adjacent_plans)(const R(adjacent) * f, const ts_rows *ro
                                         R(plans) * plans, int *is_low, R(scratch) * s) {
     const intptr_t length = f->n * f->n_rows, n_behind = (rows->n_rows - first - f->n_rows) * f->n;
     const int by_pieces = f->n <= MOST_BY_PIECES;
-    plans->k = R(tempering_for)(s, temperature_of(rows, first));
-    plans->k_step = 0;
+    R(set_plans_k)(plans, R(tempering_for)(s, temperature_of(rows, first)));
     const double c = R(adjacent_exp_sums)(f, plans->k, type, to, past_cache, before, 1, comes_near, plans->sum_hi,
                                           plans->sum_lo, is_low, s);
     if (isnan(c))

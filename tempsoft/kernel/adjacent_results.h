@@ -106,7 +106,10 @@ TS_INLINE double R(adjacent_exp_sums)(const R(adjacent) * f, const tempering *k,
         } else {
             R(adjacent_exp)(f, k, type, c, to, past_cache, &seen);
         }
-        R(adjacent_sums)(f->e, f->n, f->n_rows, sum_hi, sum_lo);
+        if (f->stride)
+            R(sums_of_columns)(f->e, f->n_rows, f->n, f->n_rows, sum_hi, sum_lo);
+        else
+            R(adjacent_sums)(f->e, f->n, f->n_rows, sum_hi, sum_lo);
         const int does = (is_guess ? R(is_usual)(&seen) : !R(has_seen_nan)(&seen)) &&
                          R(are_reached)(sum_hi, f->n_rows, f->n, *is_low);
         if (is_guess)

@@ -35,6 +35,7 @@
 #include "rows.h"
 #include "logarithm_rows.h"
 #include "turn.h"
+#include "few_columns.h"
 #include "short.h"
 #include "cut_short.h"
 #include "strips.h"

@@ -221,8 +221,7 @@ static int R(softmax_tile)(R(tile) * t, R(scratch) * s) {
 
 /* The plan of every column, from its blocks. */
 static void R(plans_of_tile)(const R(tile) * t, R(plans) * plans, R(scratch) * s) {
-    plans->k = &t->k;
-    plans->k_step = 0;
+    R(set_plans_k)(plans, &t->k);
     if (t->n_blocks == 1) { /* as above */
         for (int c = 0; c < TILE; c++)
             plans->max[c] = (REAL)t->max[c];

@@ -131,7 +131,7 @@ static void R(cut_tile_by_mass)(R(short_cut) * t) {
     else
         memcpy(t->e, t->x, bytes);
     R(short_exp)(&t->tile);
-    R(short_sums)(t->e, t->n, t->tile.plans.sum_hi, t->tile.plans.sum_lo);
+    R(sums_of_columns)(t->e, TILE, t->n, TILE, t->tile.plans.sum_hi, t->tile.plans.sum_lo);
     for (int c = 0; c < TILE; c++)
         target[c] = t->top_p[c] < 1 ? target_of_mass(t->top_p[c], t->tile.plans.sum_hi[c]) : INFINITY;
     memcpy(t->e, t->sorted, bytes);

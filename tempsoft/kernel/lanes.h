@@ -110,3 +110,41 @@ TS_INLINE void R(sum_lanes)(R(sum) sums[16], const REAL *e, intptr_t step, intpt
     for (intptr_t j = 0; j < 16 && j < n; j++)
         R(sum_lane)(&sums[j], j, e, step, n);
 }
+
+/* The sums of 16 columns of n_most - 3 to n_most exponentials, which are one chunk: an accumulator each. */
+TS_INLINE void R(sum_few)(const REAL *e, intptr_t step, intptr_t n, int n_most, double *sum_hi, double *sum_lo) {
+    for (int at = 0; at < 16; at += VD_LANES) {
+        vd hi[16], lo[16];
+        for (int j = 0; j < n_most; j++) {
+            hi[j] = j < n_most - 3 || j < n ? R(wide)(e + j * step + at) : vd_set1(0);
+            lo[j] = vd_set1(0);
+        }
+        R(fold_across)(hi, lo, n_most);
+        vd_store(sum_hi + at, hi[0]);
+        vd_store(sum_lo + at, TS_REAL == 32 ? vd_set1(0) : lo[0]);
+    }
+}
+
+/* The sums of columns of n exponentials, `step` numbers from category to category; a multiple of 16 columns. */
+static void R(sums_of_columns)(const REAL *e, intptr_t step, intptr_t n, intptr_t n_columns, double *sum_hi,
+                               double *sum_lo) {
+    for (intptr_t c = 0; c < n_columns; c += 16) {
+        if (n <= 4)
+            R(sum_few)(e + c, step, n, 4, sum_hi + c, sum_lo + c);
+        else if (n <= 8)
+            R(sum_few)(e + c, step, n, 8, sum_hi + c, sum_lo + c);
+        else if (n <= 12)
+            R(sum_few)(e + c, step, n, 12, sum_hi + c, sum_lo + c);
+        else if (n <= 16)
+            R(sum_few)(e + c, step, n, 16, sum_hi + c, sum_lo + c);
+        if (n <= 16)
+            continue;
+        R(sum) sums[16]; /* of 16 columns, an accumulator each */
+        for (int j = 0; j < 16; j++)
+            sums[j] = R(sum_zero)();
+        for (intptr_t i = 0; i < n; i += TS_GROUP)
+            R(sum_lanes)(sums, e + i * step + c, step, n - i < TS_GROUP ? n - i : TS_GROUP);
+        const R(sum) total = R(sum_across)(sums);
+        R(put_sums)(&total, sum_hi + c, sum_lo + c);
+    }
+}

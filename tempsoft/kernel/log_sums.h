@@ -70,20 +70,28 @@ static log_sums R(log_sums_of_row)(const ts_plan *plan) {
 #define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* rows that are worked on together, */
 #define ADJACENT_MOST (TS_TILES * TILE)          /* at most, if they are adjacent */
 
-/* What logarithms need of the plans of so many rows, all of the fast formula. */
-typedef struct {
-    const tempering *k;
-    intptr_t k_step; /* from row to row: 0 or 1 */
-    REAL max[ADJACENT_MOST];
-    double exponent[ADJACENT_MOST], sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
-} R(plans);
-
 /* What the temperatures of LANES rows come to, a lane each. */
 typedef struct {
     VR a_hi, a_lo; /* log2(e) / T */
     vd log2_e[WIDTHS], temperature[WIDTHS];
     vd_pair inverse[WIDTHS];
 } R(temperatures);
+
+/* What logarithms need of the plans of so many rows, all of the fast formula. */
+typedef struct {
+    const tempering *k;
+    intptr_t k_step;                 /* from row to row: 0 or 1 */
+    const R(temperatures) * of_rows; /* of LANES rows each; NULL if they are those of k */
+    REAL max[ADJACENT_MOST];
+    double exponent[ADJACENT_MOST], sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
+} R(plans);
+
+/* Have them be of one temperature. */
+static inline void R(set_plans_k)(R(plans) * p, const tempering *k) {
+    p->k = k;
+    p->k_step = 0;
+    p->of_rows = NULL;
+}
 
 /* Of one for all, it stays in registers: vectors made of numbers just stored would wait for all that is before them. */
 static inline R(temperatures) R(temperatures_of_one)(const tempering *k) {
@@ -101,6 +109,8 @@ static inline R(temperatures) R(temperatures_of_one)(const tempering *k) {
 
 static inline R(temperatures) R(temperatures_of)(const R(plans) * p, intptr_t first) {
     R(temperatures) t;
+    if (p->of_rows)
+        return p->of_rows[first / LANES];
     if (!p->k_step)
         return R(temperatures_of_one)(p->k);
     REAL a_hi[LANES], a_lo[LANES];
@@ -124,6 +134,26 @@ static inline R(temperatures) R(temperatures_of)(const R(plans) * p, intptr_t fi
         t.inverse[part] = (vd_pair){vd_load(inverse_hi + at), vd_load(inverse_lo + at)};
     }
     return t;
+}
+
+/* What tempering_of finds of LANES moderate temperatures, whose powers of two make no difference. */
+static inline R(temperatures) R(temperatures_from)(const double *temperature) {
+    R(temperatures) of;
+    vd hi[WIDTHS], lo[WIDTHS];
+    for (int part = 0; part < WIDTHS; part++) {
+        const vd t = vd_load(temperature + part * VD_LANES), one = vd_set1(1), log2_e = vd_set1(LOG2_E_HI);
+        const vd inverse = vd_div(one, t);
+        hi[part] = vd_div(log2_e, t);
+        lo[part] = vd_div(vd_add(vd_remainder(log2_e, hi[part], t), vd_set1(LOG2_E_LO)), t);
+        of.temperature[part] = t;
+        of.log2_e[part] = hi[part];
+        of.inverse[part] = (vd_pair){inverse, vd_div(vd_remainder(one, inverse, t), t)};
+    }
+    of.a_hi = R(narrow)(hi);
+    for (int part = 0; part < WIDTHS; part++) /* split_of for each lane */
+        lo[part] = vd_add(vd_sub(hi[part], R(part)(of.a_hi, part)), lo[part]);
+    of.a_lo = R(narrow)(lo);
+    return of;
 }
 
 /* Of one or two vectors of rows from `first` on, a lane each. */

@@ -15,7 +15,7 @@ TS_INLINE void R(plans_of_rows)(const ts_rows *rows, intptr_t first, intptr_t en
     R(begin_at)(&next, temperature_of(rows, first), s);
     R(begin)(&next, rows, first, type, s);
     k[0] = s->k;
-    plans->k = k;
+    R(set_plans_k)(plans, k);
     plans->k_step = rows->temperature_step != 0;
     for (intptr_t i = 0; first + i < end; i++) {
         const R(scale) scale = R(scale_of_beginning)(&next);

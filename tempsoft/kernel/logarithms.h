@@ -116,22 +116,24 @@ TS_INLINE R(log_scale) R(fast_log_scale)(R(split) inverse, VR minus_offset_hi, V
 
 /* The same of some rows, a lane each. */
 typedef struct {
-    R(split) inverse; /* of the one temperature, unless there are several */
-    int are_several;
-    REAL inverse_hi[TILE], inverse_lo[TILE];
+    R(split) inverse;                /* of the one temperature, */
+    const R(temperatures) * of_rows; /* unless this is not NULL */
     REAL minus_offset_hi[ADJACENT_MOST], minus_offset_lo[ADJACENT_MOST];
 } R(log_scales);
 
-/* Of n_rows rows, a tile at most if they have several temperatures; 0 if the fast formula does not hold. */
+/* Of n_rows rows in lanes; 0 if the fast formula does not hold. */
 static int R(log_scales_of)(const R(plans) * p, intptr_t n_rows, R(log_scales) * scales) {
-    scales->are_several = p->k_step != 0;
-    for (intptr_t i = 0; i < (p->k_step ? n_rows : 1); i++) {
-        if (!R(is_log_moderate)(p->k[i].temperature))
-            return 0;
-        scales->inverse = R(split_of)(p->k[i].inverse);
-        scales->inverse_hi[i] = scales->inverse.hi;
-        scales->inverse_lo[i] = scales->inverse.lo;
-    }
+    v_mask is_bad = vd_not_le(vd_set1(0), vd_set1(0));
+    for (intptr_t i = 0; p->of_rows && i < n_rows; i += LANES)
+        for (int part = 0; part < WIDTHS; part++) {
+            const vd temperature = p->of_rows[i / LANES].temperature[part];
+            is_bad = v_mask_or(is_bad, vd_not_le(vd_set1(COLDEST_LOG), temperature));
+            is_bad = v_mask_or(is_bad, vd_not_le(temperature, vd_set1(LARGEST_TEMPERATURE)));
+        }
+    if (v_mask_any(is_bad) || !R(is_log_moderate)(p->k->temperature))
+        return 0;
+    scales->inverse = R(split_of)(p->k->inverse);
+    scales->of_rows = p->of_rows;
     R(log_offsets_of_rows)(p, n_rows, scales->minus_offset_hi, scales->minus_offset_lo);
     return 1;
 }
@@ -139,9 +141,15 @@ static int R(log_scales_of)(const R(plans) * p, intptr_t n_rows, R(log_scales) *
 TS_INLINE R(log_scale) R(log_scale_at)(const R(log_scales) * s, intptr_t at) {
     R(log_scale)
     scale = R(fast_log_scale)(s->inverse, V(load)(s->minus_offset_hi + at), V(load)(s->minus_offset_lo + at));
-    if (s->are_several) {
-        scale.inverse_hi = V(load)(s->inverse_hi + at);
-        scale.inverse_lo = V(load)(s->inverse_lo + at);
+    if (s->of_rows) { /* split_of for each lane */
+        const R(temperatures) *const of = s->of_rows + at / LANES;
+        vd parts[2][WIDTHS];
+        for (int part = 0; part < WIDTHS; part++)
+            parts[0][part] = of->inverse[part].hi;
+        scale.inverse_hi = R(narrow)(parts[0]);
+        for (int part = 0; part < WIDTHS; part++)
+            parts[1][part] = vd_add(vd_sub(parts[0][part], R(part)(scale.inverse_hi, part)), of->inverse[part].lo);
+        scale.inverse_lo = R(narrow)(parts[1]);
     }
     return scale;
 }

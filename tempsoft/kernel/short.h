@@ -10,8 +10,8 @@ typedef struct {
     REAL *e;    /* [category][row], first the logits or weights */
     intptr_t n; /* categories */
     R(plans) plans;
-    int is_usual;            /* whether no quotient may be subnormal */
-    tempering of_rows[TILE]; /* if there are several temperatures */
+    int is_usual;                          /* whether no quotient may be subnormal */
+    R(temperatures) of_rows[TILE / LANES]; /* if there are several temperatures */
 } R(short_tile);
 
 /* The largest logit and c of each row; 0 if the tile is to be declined. */
@@ -58,69 +58,37 @@ static int R(short_exp)(R(short_tile) * t) {
     return R(is_usual)(&seen);
 }
 
-/* The sums of 16 columns of n_most - 3 to n_most exponentials, which are one chunk: an accumulator each. */
-TS_INLINE R(sum) R(sum_few)(const REAL *e, intptr_t n, int n_most) {
-    R(sum) sums[16];
-    for (int j = 0; j < n_most; j++)
-        for (int part = 0; part < PARTS; part++) {
-            const REAL *const at = e + j * TILE + part * VD_LANES;
-            sums[j].hi[part] = j < n_most - 3 || j < n ? R(wide)(at) : vd_set1(0);
-#if TS_REAL == 64
-            sums[j].lo[part] = vd_set1(0);
-#endif
-        }
-    return R(sum_across_first)(sums, n_most);
-}
-
-/* The sums of a tile of exponentials. */
-static void R(short_sums)(const REAL *e, intptr_t n, double *sum_hi, double *sum_lo) {
-    for (int c = 0; c < TILE; c += 16) {
-        if (n <= 16) {
-            const R(sum) total = n <= 4    ? R(sum_few)(e + c, n, 4)
-                                 : n <= 8  ? R(sum_few)(e + c, n, 8)
-                                 : n <= 12 ? R(sum_few)(e + c, n, 12)
-                                           : R(sum_few)(e + c, n, 16);
-            R(put_sums)(&total, sum_hi + c, sum_lo + c);
-            continue;
-        }
-        R(sum) sums[16]; /* of 16 rows, an accumulator each */
-        for (int j = 0; j < 16; j++)
-            sums[j] = R(sum_zero)();
-        for (intptr_t i = 0; i < n; i += TS_GROUP)
-            R(sum_lanes)(sums, e + i * TILE + c, TILE, n - i < TS_GROUP ? n - i : TS_GROUP);
-        const R(sum) total = R(sum_across)(sums);
-        R(put_sums)(&total, sum_hi + c, sum_lo + c);
-    }
-}
-
 /* Have the rows of a tile be of one temperature. */
 static void R(set_temperature)(R(short_tile) * t, double temperature, R(scratch) * s) {
-    t->plans.k = R(tempering_for)(s, temperature);
-    t->plans.k_step = 0;
+    R(set_plans_k)(&t->plans, R(tempering_for)(s, temperature));
 }
 
 /* Have them be of these temperatures. 0 if one is for the careful formula. */
 static int R(set_temperatures)(R(short_tile) * t, const double *temperature, R(scratch) * s) {
-    int are_several = 0, are_moderate = 1;
-    for (int c = 0; c < TILE; c++) {
-        are_several |= temperature[c] != temperature[0];
-        are_moderate &= temperature[c] >= SMALLEST_TEMPERATURE && temperature[c] <= LARGEST_TEMPERATURE;
+    const vd one = vd_set1(temperature[0]), least = vd_set1(SMALLEST_TEMPERATURE), most = vd_set1(LARGEST_TEMPERATURE);
+    v_mask are_others = vd_not_le(one, one), is_bad = are_others;
+    for (int c = 0; c < TILE; c += VD_LANES) {
+        const vd each = vd_load(temperature + c);
+        are_others = v_mask_or(are_others, v_mask_or(vd_not_le(each, one), vd_not_le(one, each)));
+        is_bad = v_mask_or(is_bad, v_mask_or(vd_not_le(least, each), vd_not_le(each, most)));
     }
+    if (v_mask_any(is_bad))
+        return 0;
     R(set_temperature)(t, temperature[0], s);
-    if (!are_several || !are_moderate)
-        return are_moderate;
-    for (int c = 0; c < TILE; c++)
-        t->of_rows[c] = tempering_of(temperature[c]);
-    t->plans.k = t->of_rows;
-    t->plans.k_step = 1;
+    if (!v_mask_any(are_others))
+        return 1;
+    for (int c = 0; c < TILE; c += LANES)
+        t->of_rows[c / LANES] = R(temperatures_from)(temperature + c);
+    t->plans.of_rows = t->of_rows;
     return 1;
 }
 
 /* Rows first ... first + TILE into a tile in s->turned; 0 if they are declined. */
 static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first, R(scratch) * s) {
     double temperature[TILE];
+    const int width = R(width_of_tile)(rows, first);
     for (int c = 0; c < TILE && rows->temperature_step; c++)
-        temperature[c] = temperature_of(rows, first + (c < R(width_of_tile)(rows, first) ? c : 0));
+        temperature[c] = temperature_of(rows, first + (c < width ? c : 0));
     if (!rows->temperature_step)
         R(set_temperature)(t, temperature_of(rows, first), s);
     else if (!R(set_temperatures)(t, temperature, s))
@@ -136,17 +104,18 @@ static int R(short_rows)(R(short_tile) * t, const ts_rows *rows, intptr_t first,
 /* The exponentials of those rows and their sums; 0 if they are declined, as those of several temperatures are if they
  * have more than `most` categories. */
 static int R(short_plans)(R(short_tile) * t, const ts_rows *rows, intptr_t first, intptr_t most, R(scratch) * s) {
-    if (!R(short_rows)(t, rows, first, s) || (t->plans.k_step && t->n > most) || !R(short_max)(t))
+    if (!R(short_rows)(t, rows, first, s) || (t->plans.of_rows && t->n > most) || !R(short_max)(t))
         return 0;
     t->is_usual = R(short_exp)(t);
-    R(short_sums)(t->e, t->n, t->plans.sum_hi, t->plans.sum_lo);
+    R(sums_of_columns)(t->e, TILE, t->n, TILE, t->plans.sum_hi, t->plans.sum_lo);
     return 1;
 }
 
 static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_adjacent = R(logsumexp_adjacent)(rows, first, s);
-    if (n_adjacent > 0)
-        return n_adjacent;
+    const intptr_t n_together = R(are_few_columns)(rows, first, s) ? R(logsumexp_few_columns)(rows, first, s)
+                                                                   : R(logsumexp_adjacent)(rows, first, s);
+    if (n_together > 0)
+        return n_together;
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, TS_SHORT, s))
         return 0;
@@ -159,9 +128,11 @@ static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(s
 }
 
 static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_adjacent = R(log_softmax_adjacent)(rows, first, s);
-    if (n_adjacent > 0)
-        return n_adjacent;
+    const intptr_t n_together = R(are_few_columns)(rows, first, s) && R(is_log_moderate)(temperature_of(rows, 0))
+                                    ? R(log_softmax_few_columns)(rows, first, s)
+                                    : R(log_softmax_adjacent)(rows, first, s);
+    if (n_together > 0)
+        return n_together;
     R(short_tile) t;
     R(log_scales) scales;
     if (!R(short_plans)(&t, rows, first, TS_SHORT, s) || !R(log_scales_of)(&t.plans, TILE, &scales))
@@ -249,9 +220,10 @@ static int R(choose_in_tile)(const REAL *e, const ts_rows *rows, intptr_t first)
 #define MOST_OF_SEVERAL 48 /* categories of rows with several temperatures; more are faster one by one */
 
 static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_adjacent = R(softmax_adjacent)(rows, first, s);
-    if (n_adjacent > 0)
-        return n_adjacent;
+    const intptr_t n_together = R(are_few_columns)(rows, first, s) ? R(softmax_few_columns)(rows, first, s)
+                                                                   : R(softmax_adjacent)(rows, first, s);
+    if (n_together > 0)
+        return n_together;
     R(short_tile) t;
     if (!R(short_plans)(&t, rows, first, MOST_OF_SEVERAL, s))
         return 0;
@@ -262,8 +234,10 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     for (int v = 0; v < TILE; v += LANES) {
         const VR high = V(load)(hi + v), low = V(load)(lo + v);
         const R(factor) f = is_low ? R(low_factor)(high, low) : R(plain_factor)(high, low);
-        for (intptr_t i = 0; i < t.n; i++)
-            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, is_low));
+        for (intptr_t i = 0; is_low && i < t.n; i++)
+            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 1));
+        for (intptr_t i = 0; !is_low && i < t.n; i++)
+            V(store)(t.e + i * TILE + v, R(probability)(V(load)(t.e + i * TILE + v), &f, 0));
     }
     R(turn_out)(t.e, rows, first, s->turned + TS_GROUP * TILE);
     return R(width_of_tile)(rows, first);

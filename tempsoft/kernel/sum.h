@@ -133,34 +133,47 @@ static inline double R(fold)(vd *sums) {
     return TS_REAL == 32 ? lanes[0] * 0x1p896 : lanes[0]; /* what vf_widened took */
 }
 
-/* The fold of accumulators whose lanes are 16 columns: the additions of R(sum_total), lane by lane, of the first n of
- * 16 if the others are 0. */
-TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
+/* The fold of accumulators whose lanes are columns: the additions of R(sum_total), lane by lane, of the first n of 16 if
+ * the others are 0; into the first. Floats have no lo. */
+TS_INLINE void R(fold_across)(vd hi[16], vd lo[16], int n) {
 #if TS_REAL == 32
+    (void)lo;
     for (int j = 0; 2 * j < n; j++)
-        for (int part = 0; part < PARTS; part++)
-            sums[j].hi[part] =
-                2 * j + 1 < n ? vd_add(sums[2 * j].hi[part], sums[2 * j + 1].hi[part]) : sums[2 * j].hi[part];
+        hi[j] = 2 * j + 1 < n ? vd_add(hi[2 * j], hi[2 * j + 1]) : hi[2 * j];
     n = (n + 1) / 2;
 #endif
     for (int width = TS_REAL == 32 ? 4 : 8; width >= 1; n = n < width ? n : width, width /= 2)
-        for (int j = 0; j < width && j + width < n; j++)
-            for (int part = 0; part < PARTS; part++) {
+        for (int j = 0; j < width && j + width < n; j++) {
 #if TS_REAL == 32
-                sums[j].hi[part] = vd_add(sums[j].hi[part], sums[j + width].hi[part]);
+            hi[j] = vd_add(hi[j], hi[j + width]);
 #else
-                sums[j].lo[part] = vd_add(sums[j].lo[part], sums[j + width].lo[part]);
-                sum_compensated(&sums[j].hi[part], &sums[j].lo[part], sums[j + width].hi[part]);
+            lo[j] = vd_add(lo[j], lo[j + width]);
+            sum_compensated(&hi[j], &lo[j], hi[j + width]);
 #endif
-            }
+        }
 #if TS_REAL == 64
-    for (int part = 0; part < PARTS; part++) {
-        vd lo = sums[0].lo[part];
-        sums[0].lo[part] = vd_set1(0);
-        sum_compensated(&sums[0].hi[part], &sums[0].lo[part], lo);
-    }
+    const vd rest = lo[0];
+    lo[0] = vd_set1(0);
+    sum_compensated(&hi[0], &lo[0], rest);
 #endif
-    return sums[0];
+}
+
+/* That of 16 columns. */
+TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
+    R(sum) total;
+    for (int part = 0; part < PARTS; part++) {
+        vd hi[16], lo[16];
+        for (int j = 0; j < n; j++) {
+            hi[j] = sums[j].hi[part];
+            lo[j] = R(sum_low)(&sums[j], part);
+        }
+        R(fold_across)(hi, lo, n);
+        total.hi[part] = hi[0];
+#if TS_REAL == 64
+        total.lo[part] = lo[0];
+#endif
+    }
+    return total;
 }
 
 /* Sixteen sums that are in the lanes of one accumulator, to memory; without lo if that is NULL. */

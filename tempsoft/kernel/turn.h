@@ -8,6 +8,9 @@
 #define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */
 #define TILES_AHEAD 4         /* of columns, from those worked on to those fetched */
 
+/* Whether rows of any length go by pieces, as whole vectors of as many rows need more registers than there are. */
+#define ALL_BY_PIECES (LANES == 2 * PIECE)
+
 /* LANES rows at p, n categories of them, into `tile`, while the same of rows `ahead` bytes from them are fetched,
  * unless that is 0; and back. */
 TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
@@ -22,14 +25,6 @@ TS_INLINE void R(turn_vectors_in)(const REAL *p, intptr_t step, intptr_t n, intp
         V(store)(tile + k * TILE, v[k]);
 }
 
-TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
-    intptr_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        R(turn_vectors_in)(p + i, step, LANES, ahead, tile + i * TILE);
-    if (i < n)
-        R(turn_vectors_in)(p + i, step, n - i, ahead, tile + i * TILE);
-}
-
 TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
     VR v[LANES];
     for (int k = 0; k < LANES; k++)
@@ -42,26 +37,69 @@ TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr
             V(store_up_to)(p, n, v[k]);
 }
 
-/* The same by pieces; whole ones are read, and written, so up to PIECE - 1 numbers behind the last row. */
+/* A piece of LANES rows, of which the first n categories are wanted. */
+TS_INLINE void R(turn_piece_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
+    VR v[PIECE];
+    for (int j = 0; j < PIECE; j++)
+        v[j] = V(load_pieces)(p + j * step, PIECE * step);
+    V(transpose_pieces)(v);
+    for (int j = 0; j < PIECE && j < n; j++)
+        V(store)(tile + j * TILE, v[j]);
+}
+
+TS_INLINE void R(turn_piece_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
+    VR v[PIECE];
+    for (int j = 0; j < PIECE; j++)
+        v[j] = V(load)(tile + (j < n ? j : 0) * TILE);
+    V(transpose_pieces)(v);
+    for (int k = 0; k < LANES; k++)
+        V(store_piece)(p + k * step, v[k % PIECE], k / PIECE);
+}
+
+/* Rows by pieces; whole ones are read, and written, so up to PIECE - 1 numbers behind the last row. */
 TS_INLINE void R(turn_pieces_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
-    for (intptr_t i = 0; i < n; i += PIECE) {
-        VR v[PIECE];
-        for (int j = 0; j < PIECE; j++)
-            v[j] = V(load_pieces)(p + j * step + i, PIECE * step);
-        V(transpose_pieces)(v);
-        for (int j = 0; j < PIECE && i + j < n; j++)
-            V(store)(tile + (i + j) * TILE, v[j]);
-    }
+    for (intptr_t i = 0; i < n; i += PIECE)
+        R(turn_piece_in)(p + i, step, n - i, tile + i * TILE);
 }
 
 TS_INLINE void R(turn_pieces_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
-    for (intptr_t i = (n - 1) / PIECE * PIECE; i >= 0; i -= PIECE) { /* the last first */
-        VR v[PIECE];
-        for (int j = 0; j < PIECE; j++)
-            v[j] = V(load)(tile + (i + j < n ? i + j : i) * TILE);
-        V(transpose_pieces)(v);
-        for (int k = 0; k < LANES; k++)
-            V(store_piece)(p + k * step + i, v[k % PIECE], k / PIECE);
+    for (intptr_t i = (n - 1) / PIECE * PIECE; i >= 0; i -= PIECE) /* the last first */
+        R(turn_piece_out)(tile + i * TILE, n - i, p + i, step);
+}
+
+/* Rows of any length: the last vectors or pieces are turned with some before them once more. */
+TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
+    if (ALL_BY_PIECES && n >= PIECE) {
+        for (int k = 0; ahead && k < LANES; k++)
+            for (intptr_t i = 0; i < n; i += LINE)
+                fetch_ahead((uintptr_t)(p + k * step + i) + (uintptr_t)ahead);
+        for (intptr_t i = 0; i < n; i += PIECE) {
+            i = i + PIECE <= n ? i : n - PIECE;
+            R(turn_piece_in)(p + i, step, PIECE, tile + i * TILE);
+        }
+        return;
+    }
+    if (n < LANES)
+        R(turn_vectors_in)(p, step, n, ahead, tile);
+    for (intptr_t i = 0; n >= LANES && i < n; i += LANES) {
+        i = i + LANES <= n ? i : n - LANES;
+        R(turn_vectors_in)(p + i, step, LANES, ahead, tile + i * TILE);
+    }
+}
+
+TS_INLINE void R(turn_rows_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
+    if (ALL_BY_PIECES && n >= PIECE) {
+        for (intptr_t i = 0; i < n; i += PIECE) {
+            i = i + PIECE <= n ? i : n - PIECE;
+            R(turn_piece_out)(tile + i * TILE, PIECE, p + i, step);
+        }
+        return;
+    }
+    if (n < LANES)
+        R(turn_vectors_out)(tile, n, p, step);
+    for (intptr_t i = 0; n >= LANES && i < n; i += LANES) {
+        i = i + LANES <= n ? i : n - LANES;
+        R(turn_vectors_out)(tile + i * TILE, LANES, p + i, step);
     }
 }
 
@@ -174,15 +212,11 @@ static void R(turn_out)(const REAL *tile, const ts_rows *rows, intptr_t first, R
     const int past_cache = is_contiguous && rows->past_cache && n >= LANES; /* of fewer it does not pay */
     REAL *const place = by_pieces || past_cache ? buffer : to;
     const intptr_t step = is_contiguous ? n : rows->out_step / size;
-    for (int c = 0; c < TILE; c += LANES) {
-        intptr_t i = 0;
-        for (; i + LANES <= n; i += LANES)
-            R(turn_vectors_out)(tile + i * TILE + c, LANES, place + c * step + i, step);
+    for (int c = 0; c < TILE; c += LANES)
         if (by_pieces)
             R(turn_pieces_out)(tile + c, n, place + c * step, step);
-        else if (i < n)
-            R(turn_vectors_out)(tile + i * TILE + c, n - i, place + c * step + i, step);
-    }
+        else
+            R(turn_rows_out)(tile + c, n, place + c * step, step);
     if (past_cache)
         R(copy_past_cache)(buffer, TILE * n, to);
     else if (by_pieces)

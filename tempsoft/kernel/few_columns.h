@@ -1,0 +1,137 @@
+/* Columns of few categories, many together: as adjacent.h takes rows, with one c for all, but where they lie each lane
+ * is a column already, so nothing is turned and no row of a number is looked up. For REAL, by inclusion.
+ */
+
+/* Columns from `first` on, a multiple of 16: as many as stay in L1. */
+static inline R(adjacent) R(few_columns_at)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
+    f.stride = rows->logits.stride;
+    return f;
+}
+
+/* Whether they are such columns, and it is time to try. */
+static int R(are_few_columns)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    if (!ts_are_columns(&rows->logits, rows->logits_step) || rows->n_rows - first < 16 || rows->temperature_step != 0 ||
+        !R(is_moderate)(R(tempering_for)(s, temperature_of(rows, 0))))
+        return 0;
+    return is_time_to_try(&s->tries);
+}
+
+/* Where the results of a category begin, and whether they go past the cache: as whole lines. */
+static inline char *R(category_of_columns)(const ts_rows *rows, intptr_t first, intptr_t category) {
+    return rows->out.data + first * rows->out_step + category * rows->out.stride;
+}
+
+static inline int R(go_past_cache)(const ts_rows *rows, intptr_t first, ts_type type) {
+    return rows->past_cache && type == PLAIN && (uintptr_t)R(category_of_columns)(rows, first, 0) % TS_LINE == 0 &&
+           rows->out.stride % TS_LINE == 0;
+}
+
+/* To one place after another of a category, past the cache if that is wanted. */
+TS_INLINE void R(put_in_column)(char *to, intptr_t i, ts_type type, int past_cache, VR x) {
+    if (past_cache)
+        V(stream)((REAL *)to + i, x);
+    else
+        R(store_typed)(to, i, type, x);
+}
+
+/* The exponentials of columns, by hi and lo of each. */
+TS_INLINE void R(divide_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, const REAL *hi,
+                                 const REAL *lo, ts_type type, int is_low, int past_cache) {
+    for (intptr_t category = 0; category < f->n; category++) {
+        char *const to = R(category_of_columns)(rows, first, category);
+        const REAL *const e = f->e + category * f->n_rows;
+        for (intptr_t i = 0; i < f->n_rows; i += LANES) {
+            const VR high = V(load)(hi + i), low = V(load)(lo + i);
+            const R(factor) factor = is_low ? R(low_factor)(high, low) : R(plain_factor)(high, low);
+            R(put_in_column)(to, i, type, past_cache, R(probability)(V(load)(e + i), &factor, is_low));
+        }
+    }
+}
+
+/* How many columns were taken, as in what follows. */
+TS_INLINE intptr_t R(softmax_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
+    double sum_hi[ADJACENT_MOST], sum_lo[ADJACENT_MOST];
+    int is_low;
+    const R(adjacent) f = R(few_columns_at)(rows, first, s);
+    const tempering *k = R(tempering_for)(s, temperature_of(rows, first));
+    const double c = R(adjacent_exp_sums)(&f, k, type, NULL, 1, NULL, 0, 0, sum_hi, sum_lo, &is_low, s);
+    if (!remember(!isnan(c), &s->tries))
+        return 0;
+    is_low |= !R(inverses)(sum_hi, sum_lo, (int)f.n_rows, 0, LEAST_LO, hi, lo);
+    if (is_low)
+        R(inverses)(sum_hi, sum_lo, (int)f.n_rows, LEAST_DOWN, 0, hi, lo);
+    if (is_low)
+        R(divide_columns)(&f, rows, first, hi, lo, type, 1, 0);
+    else if (R(go_past_cache)(rows, first, type))
+        R(divide_columns)(&f, rows, first, hi, lo, type, 0, 1);
+    else
+        R(divide_columns)(&f, rows, first, hi, lo, type, 0, 0);
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(softmax_few_columns)
+
+/* Their plans; 0 if they are declined. */
+TS_INLINE int R(plans_of_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
+                                  R(plans) * plans, R(scratch) * s) {
+    int is_low;
+    R(set_plans_k)(plans, R(tempering_for)(s, temperature_of(rows, first)));
+    const double c =
+        R(adjacent_exp_sums)(f, plans->k, type, NULL, 1, NULL, 0, 0, plans->sum_hi, plans->sum_lo, &is_low, s);
+    if (!remember(!isnan(c), &s->tries))
+        return 0;
+    for (intptr_t i = 0; i < f->n_rows; i += LANES) {
+        VR max = R(load_typed)(f->x, i, type);
+        for (intptr_t category = 1; category < f->n; category++)
+            max = V(max)(R(load_typed)(R(piece_at)(f, category), i, type), max);
+        V(store)(plans->max + i, max);
+    }
+    for (intptr_t i = 0; i < f->n_rows; i += VD_LANES)
+        vd_store(plans->exponent + i, vd_set1(c));
+    return 1;
+}
+
+TS_INLINE intptr_t R(logsumexp_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    REAL result[ADJACENT_MOST];
+    const R(adjacent) f = R(few_columns_at)(rows, first, s);
+    if (!R(plans_of_columns)(&f, rows, first, type, &plans, s))
+        return 0;
+    R(logsumexp_of_rows)(&plans, f.n_rows, result);
+    for (intptr_t i = 0; i < f.n_rows; i++) /* they may be anywhere */
+        *(REAL *)(rows->out.data + (first + i) * rows->out_step) = result[i];
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(logsumexp_few_columns)
+
+TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, R(split) inverse,
+                                        const REAL *minus_hi, const REAL *minus_lo, ts_type type, int past_cache) {
+    for (intptr_t category = 0; category < f->n; category++) {
+        char *const to = R(category_of_columns)(rows, first, category);
+        for (intptr_t i = 0; i < f->n_rows; i += LANES) {
+            const R(log_scale) scale = R(fast_log_scale)(inverse, V(load)(minus_hi + i), V(load)(minus_lo + i));
+            const VR x = R(load_typed)(R(piece_at)(f, category), i, type);
+            R(put_in_column)(to, i, type, past_cache, R(log_probability)(x, &scale));
+        }
+    }
+}
+
+TS_INLINE intptr_t R(log_softmax_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
+    const R(adjacent) f = R(few_columns_at)(rows, first, s);
+    if (!R(plans_of_columns)(&f, rows, first, type, &plans, s))
+        return 0;
+    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
+    const R(split) inverse = R(split_of)(plans.k->inverse);
+    if (R(go_past_cache)(rows, first, type))
+        R(subtract_from_columns)(&f, rows, first, inverse, minus_hi, minus_lo, type, 1);
+    else
+        R(subtract_from_columns)(&f, rows, first, inverse, minus_hi, minus_lo, type, 0);
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(log_softmax_few_columns)
