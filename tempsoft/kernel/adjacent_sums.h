@@ -98,8 +98,10 @@ TS_INLINE R(sum) R(sum_row)(const REAL *e, intptr_t n, int n_chunks) {
         vd chunks[4], hi;
         for (int chunk = 0; chunk < n_chunks; chunk++) {
             const intptr_t at = i + 16 * chunk + part / WIDTHS * LANES;
-            const VR x = V(load)(e + at);
-            chunks[chunk] = vf_widened(chunk + 1 < n_chunks ? x : V(up_to)(x, n - at), part % WIDTHS);
+            if (chunk + 1 < n_chunks)
+                chunks[chunk] = vf_summands_at(e + at, part % WIDTHS);
+            else
+                chunks[chunk] = vf_summands(V(up_to)(V(load)(e + at), n - at), part % WIDTHS);
         }
         R(add_chunks)(chunks, n_chunks, &hi, NULL);
         sum.hi[part] = n < TS_GROUP ? hi : vd_add(sum.hi[part], hi);

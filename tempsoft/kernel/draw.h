@@ -140,9 +140,9 @@ TS_INLINE void R(sum_groups_by)(R(block) * block, REAL *weights, const R(factor)
                 V(store)(place, e);
             }
 #if TS_REAL == 32
-            for (int odd = 0; odd < VF_LANES / VD_LANES; odd++) {
-                vd *of_lane = &sums[(at / LANES * (VF_LANES / VD_LANES) + odd) % PARTS];
-                *of_lane = vd_add(*of_lane, vf_widened(e, odd));
+            for (int part = 0; part < WIDTHS; part++) {
+                vd *of_lane = &sums[(at / LANES * WIDTHS + part) % PARTS];
+                *of_lane = vd_add(*of_lane, vf_summands(e, part));
             }
 #else
             sums[at / LANES % PARTS] = vd_add(sums[at / LANES % PARTS], e);

@@ -9,7 +9,7 @@
 
 #define PARTS (16 / VD_LANES)     /* vectors of 16 doubles */
 #define PIECES (16 / LANES)       /* vectors of 16 REALs */
-#define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs: every second lane each, if two */
+#define WIDTHS (LANES / VD_LANES) /* vectors of doubles from one of REALs */
 
 #define SETTLED (4 * TS_GROUP) /* numbers, until what was stored is in the cache and not on its way there */
 
@@ -54,10 +54,10 @@ static inline void R(sum_vectors)(R(sum) * sum, const VR e[TS_GROUP / LANES]) {
     for (int piece = 0; piece < PIECES; piece++) {
         const VR chunks[4] = {e[piece], e[piece + PIECES], e[piece + 2 * PIECES], e[piece + 3 * PIECES]};
 #if TS_REAL == 32
-        for (int odd = 0; odd < VF_LANES / VD_LANES; odd++) {
-            vd first = vd_add(vf_widened(chunks[0], odd), vf_widened(chunks[1], odd));
-            vd second = vd_add(vf_widened(chunks[2], odd), vf_widened(chunks[3], odd));
-            vd *hi = &sum->hi[piece * (VF_LANES / VD_LANES) + odd];
+        for (int part = 0; part < WIDTHS; part++) {
+            vd first = vd_add(vf_summands(chunks[0], part), vf_summands(chunks[1], part));
+            vd second = vd_add(vf_summands(chunks[2], part), vf_summands(chunks[3], part));
+            vd *hi = &sum->hi[piece * WIDTHS + part];
             *hi = vd_add(*hi, vd_add(first, second));
         }
 #else
@@ -67,17 +67,29 @@ static inline void R(sum_vectors)(R(sum) * sum, const VR e[TS_GROUP / LANES]) {
     }
 }
 
-/* Add a group that is in memory. */
-static inline void R(sum_group)(R(sum) * sum, const REAL *e) {
-    VR vectors[TS_GROUP / LANES];
-    for (int i = 0; i < TS_GROUP / LANES; i++)
-        vectors[i] = V(load)(e + i * LANES);
-    R(sum_vectors)(sum, vectors);
+/* Add a part of a group that is in memory. */
+TS_INLINE void R(add_part)(R(sum) * sum, int part, const REAL *e) {
+    const REAL *p = e + part / WIDTHS * LANES;
+    vd *const hi = &sum->hi[part];
+#if TS_REAL == 32
+    vd chunks[4];
+    for (int chunk = 0; chunk < 4; chunk++)
+        chunks[chunk] = vf_summands_at(p + 16 * chunk, part % WIDTHS);
+    *hi = vd_add(*hi, vd_add(vd_add(chunks[0], chunks[1]), vd_add(chunks[2], chunks[3])));
+#else
+    for (int chunk = 0; chunk < 4; chunk++)
+        sum_compensated(hi, &sum->lo[part], vd_load(p + 16 * chunk));
+#endif
 }
 
-/* A group that has been in memory for SETTLED numbers, with another behind it: AVX2's vf_widened_at reads one number
- * of that. It is added while exponentials are made, TOGETHER vectors at a time, a share of the accumulators each
- * time. */
+/* All of it. */
+TS_INLINE void R(sum_group)(R(sum) * sum, const REAL *e) {
+    for (int part = 0; part < PARTS; part++)
+        R(add_part)(sum, part, e);
+}
+
+/* A group that has been in memory for SETTLED numbers. It is added while exponentials are made, TOGETHER vectors at a
+ * time, a share of the accumulators each time. */
 typedef struct {
     R(sum) * sum;
     const REAL *e;
@@ -87,19 +99,8 @@ typedef struct {
 
 TS_INLINE void R(add_settled)(const R(settled) * group) {
     const int n_shares = TS_GROUP / (TOGETHER * LANES);
-    for (int part = group->share * PARTS / n_shares; part < (group->share + 1) * PARTS / n_shares; part++) {
-        const REAL *p = group->e + group->at + part / WIDTHS * LANES;
-        vd *const hi = &group->sum->hi[part];
-#if TS_REAL == 32
-        vd chunks[4];
-        for (int chunk = 0; chunk < 4; chunk++)
-            chunks[chunk] = vf_widened_at(p + 16 * chunk, part % WIDTHS);
-        *hi = vd_add(*hi, vd_add(vd_add(chunks[0], chunks[1]), vd_add(chunks[2], chunks[3])));
-#else
-        for (int chunk = 0; chunk < 4; chunk++)
-            sum_compensated(hi, &group->sum->lo[part], vd_load(p + 16 * chunk));
-#endif
-    }
+    for (int part = group->share * PARTS / n_shares; part < (group->share + 1) * PARTS / n_shares; part++)
+        R(add_part)(group->sum, part, group->e + group->at);
 }
 
 #if TS_REAL == 64
@@ -116,7 +117,7 @@ static inline vd fold_vectors(vd *sums, int n) {
 static inline vd R(fold_parts)(vd *sums) {
 #if TS_REAL == 32
     for (int i = 0; i < PARTS / 2; i++)
-        sums[i] = vd_add(sums[2 * i], sums[2 * i + 1]);
+        sums[i] = vd_add_neighbours(sums[2 * i], sums[2 * i + 1]);
     return fold_vectors(sums, PARTS / 4);
 #else
     return fold_vectors(sums, PARTS / 2);
@@ -125,12 +126,16 @@ static inline vd R(fold_parts)(vd *sums) {
 
 /* The same with them. */
 static inline double R(fold)(vd *sums) {
+#if TS_REAL == 32
+    return vd_add_up(R(fold_parts)(sums)) * SUMMANDS_TOOK;
+#else
     double lanes[VD_LANES];
     vd_store(lanes, R(fold_parts)(sums));
     for (int width = VD_LANES / 2; width >= 1; width /= 2)
         for (int i = 0; i < width; i++)
             lanes[i] += lanes[i + width];
-    return TS_REAL == 32 ? lanes[0] * 0x1p896 : lanes[0]; /* what vf_widened took */
+    return lanes[0];
+#endif
 }
 
 /* The fold of accumulators whose lanes are columns: the additions of R(sum_total), lane by lane, of the first n of 16 if
@@ -190,7 +195,7 @@ static inline R(sum) R(sum_across)(R(sum) sums[16]) { return R(sum_across_first)
 #if TS_REAL == 32
 /* The sums of VD_LANES rows, of which the lanes are left to be added, to memory. */
 TS_INLINE void R(put_folded)(const vd sums[VD_LANES], double *sum_hi) {
-    vd_store(sum_hi, vd_mul(vd_fold(sums), vd_set1(0x1p896))); /* what vf_widened took */
+    vd_store(sum_hi, vd_mul(vd_add_up_each(sums), vd_set1(SUMMANDS_TOOK)));
 }
 #endif
 

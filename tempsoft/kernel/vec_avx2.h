@@ -221,13 +221,6 @@ static inline void vd_interleave(vd v[2]) {
     v[0] = _mm256_permute2f128_pd(low, high, 0x20);
     v[1] = _mm256_permute2f128_pd(low, high, 0x31);
 }
-static inline vd vd_fold(const vd *v) {
-    vd half[2];
-    for (int i = 0; i < 2; i++)
-        half[i] = vd_add(_mm256_permute2f128_pd(v[i], v[i + 2], 0x20), _mm256_permute2f128_pd(v[i], v[i + 2], 0x31));
-    return vd_add(_mm256_unpacklo_pd(half[0], half[1]), _mm256_unpackhi_pd(half[0], half[1]));
-}
-
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
 static inline int vf_first_without(v_mask a) { return __builtin_ctz(~(unsigned)_mm256_movemask_ps(a)); }
@@ -274,9 +267,18 @@ static inline vd vf_widened(vf x, int odd) {
     const __m256i mask = _mm256_set1_epi64x(0x1fffffffe0000000);
     return _mm256_castsi256_pd(_mm256_and_si256(odd ? _mm256_srli_epi64(bits, 3) : _mm256_slli_epi64(bits, 29), mask));
 }
-static inline vd vf_widened_at(const float *p, int odd) { /* a product is a shift that drops every second float */
-    __m256i bits = _mm256_loadu_si256((const __m256i *)(p + odd));
-    return _mm256_castsi256_pd(_mm256_mul_epu32(bits, _mm256_set1_epi64x(1 << 29)));
+/* As they lie: by bits every second one would lie across lines, and some CPUs load no more than two vectors a cycle. */
+#define SUMMANDS_TOOK 1.0
+static inline vd vf_summands(vf x, int part) { return vf_part_to_vd(x, part); }
+static inline vd vf_summands_at(const float *p, int part) { return _mm256_cvtps_pd(_mm_loadu_ps(p + 4 * part)); }
+static inline vd vd_add_neighbours(vd a, vd b) { return _mm256_hadd_pd(a, b); } /* of sums 0 2 1 3 */
+static inline double vd_add_up(vd x) {
+    const __m128d two = _mm_hadd_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+    return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+static inline vd vd_add_up_each(const vd *v) {
+    const vd a = _mm256_hadd_pd(v[0], v[1]), b = _mm256_hadd_pd(v[2], v[3]);
+    return vd_add(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
 }
 static inline vf vf_from_vd(const vd *parts) {
     return _mm256_set_m128(_mm256_cvtpd_ps(parts[1]), _mm256_cvtpd_ps(parts[0]));

@@ -218,19 +218,6 @@ static inline void vd_interleave(vd v[2]) {
     v[0] = _mm512_permutex2var_pd(even, low, odd);
     v[1] = _mm512_permutex2var_pd(even, _mm512_add_epi64(low, four), odd);
 }
-static inline vd vd_fold(const vd *v) {
-    vd half[4], quarter[2];
-    for (int i = 0; i < 4; i++) { /* rows 0 and 2, 4 and 6, 1 and 3, 5 and 7 */
-        const vd a = v[i % 2 * 4 + i / 2], b = v[i % 2 * 4 + i / 2 + 2];
-        half[i] = vd_add(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xee));
-    }
-    for (int i = 0; i < 2; i++) {
-        const vd a = half[2 * i], b = half[2 * i + 1];
-        quarter[i] = vd_add(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
-    }
-    return vd_add(_mm512_unpacklo_pd(quarter[0], quarter[1]), _mm512_unpackhi_pd(quarter[0], quarter[1]));
-}
-
 static inline int vf_count(v_mask a) { return __builtin_popcount(a); }
 static inline int vd_count(v_mask a) { return __builtin_popcount(a); }
 static inline int vf_first_without(v_mask a) { return __builtin_ctz(~(unsigned)a); }
@@ -260,7 +247,30 @@ static inline vd vf_widened(vf x, int odd) { /* a product is a shift that drops 
         bits = _mm512_mul_epu32(bits, _mm512_set1_epi64(1 << 29));
     return _mm512_castsi512_pd(bits);
 }
-static inline vd vf_widened_at(const float *p, int odd) { return vf_widened(vf_load(p), odd); }
+#define SUMMANDS_TOOK 0x1p896
+static inline vd vf_summands(vf x, int part) { return vf_widened(x, part); }
+static inline vd vf_summands_at(const float *p, int part) { return vf_widened(vf_load(p), part); }
+static inline vd vd_add_neighbours(vd a, vd b) { return vd_add(a, b); }
+static inline double vd_add_up(vd x) {
+    double lanes[8];
+    vd_store(lanes, x);
+    for (int width = 4; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+static inline vd vd_add_up_each(const vd *v) {
+    vd half[4], quarter[2];
+    for (int i = 0; i < 4; i++) { /* rows 0 and 2, 4 and 6, 1 and 3, 5 and 7 */
+        const vd a = v[i % 2 * 4 + i / 2], b = v[i % 2 * 4 + i / 2 + 2];
+        half[i] = vd_add(_mm512_shuffle_f64x2(a, b, 0x44), _mm512_shuffle_f64x2(a, b, 0xee));
+    }
+    for (int i = 0; i < 2; i++) {
+        const vd a = half[2 * i], b = half[2 * i + 1];
+        quarter[i] = vd_add(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
+    }
+    return vd_add(_mm512_unpacklo_pd(quarter[0], quarter[1]), _mm512_unpackhi_pd(quarter[0], quarter[1]));
+}
 static inline vf vf_from_vd(const vd *parts) {
     __m512d low = _mm512_castpd256_pd512(_mm256_castps_pd(_mm512_cvtpd_ps(parts[0])));
     return _mm512_castpd_ps(_mm512_insertf64x4(low, _mm256_castps_pd(_mm512_cvtpd_ps(parts[1])), 1));

@@ -52,8 +52,6 @@ static inline vf vf_permute(vf x, vf at) { return (void)at, x; }
 static inline vd vd_permute(vd x, vd at) { return (void)at, x; }
 /* Two vectors, of the even and the odd numbers of a row, become that row; one vector, if a vector has one lane. */
 static inline void vd_interleave(vd v[1]) { (void)v; }
-/* The sums of the lanes of as many vectors as there are lanes: the second half to the first, and so on. */
-static inline vd vd_fold(const vd *v) { return v[0]; }
 /* A vector of pieces that are `step` numbers apart, and one of its pieces to memory. */
 static inline vf vf_load_pieces(const float *p, intptr_t step) { return (void)step, *p; }
 static inline vd vd_load_pieces(const double *p, intptr_t step) { return (void)step, *p; }
@@ -213,9 +211,17 @@ static inline vd vf_widened(vf x, int odd) {
     (void)odd;
     return (double)x * 0x1p-896;
 }
-/* The same of LANES floats in memory, of which p[LANES] can be read as well. Fewer operations, but for what was stored
- * just before it waits until both vectors that it reads across are in the cache. */
-static inline vd vf_widened_at(const float *p, int odd) { return vf_widened(p[0], odd); }
+/* Half of the lanes of positive floats as doubles over SUMMANDS_TOOK, those of part 0 or part 1, for sums of neighbours:
+ * which ones is as each instruction set likes it. Of one lane, that lane. From a vector, and from LANES floats in
+ * memory. */
+#define SUMMANDS_TOOK 0x1p896
+static inline vd vf_summands(vf x, int part) { return vf_widened(x, part); }
+static inline vd vf_summands_at(const float *p, int part) { return vf_widened(p[0], part); }
+/* Sums of lanes 2 i and 2 i + 1 of floats of which these are both parts, in an order of its own; the sum of as many
+ * such sums, each half of them to the other, until one is left; and those of VD_LANES vectors, a lane each. */
+static inline vd vd_add_neighbours(vd a, vd b) { return a + b; }
+static inline double vd_add_up(vd x) { return x; }
+static inline vd vd_add_up_each(const vd *v) { return v[0]; }
 /* Lanes part * VD_LANES ... of x as doubles, and back from all parts. */
 static inline vd vf_part_to_vd(vf x, int part) {
     (void)part;
