@@ -13,21 +13,9 @@ typedef struct {
     REAL hi[ADJACENT_MOST], lo[ADJACENT_MOST];
 } R(ready);
 
-/* hi and lo of LANES rows, from which `row_of` takes that of each number. */
-typedef struct {
-    VR hi, lo;
-    const REAL *row_of;
-} R(of_rows);
-
-TS_INLINE R(of_rows) R(of_rows_at)(const R(ready) * t, intptr_t row, const REAL *row_of) {
-    return (R(of_rows)){V(load)(t->hi + row), V(load)(t->lo + row), row_of};
-}
-
-/* The results of numbers i on of a tile, which are `at` numbers behind the first of these rows. */
-TS_INLINE VR R(result_at)(const R(ready) * t, int are_logs, int is_low, intptr_t i, const R(of_rows) * of,
-                          intptr_t at) {
-    const VR x = V(load)(t->from + i), rows = V(load)(of->row_of + at);
-    const VR hi = V(permute)(of->hi, rows), lo = V(permute)(of->lo, rows);
+/* The results of vector i of a tile, which are of rows of these hi and lo. */
+TS_INLINE VR R(result_at)(const R(ready) * t, int are_logs, int is_low, intptr_t i, VR hi, VR lo) {
+    const VR x = V(load)(t->from + i);
     if (are_logs) {
         const R(log_scale) scale = R(fast_log_scale)(t->inverse, hi, lo);
         return R(log_probability)(x, &scale);
@@ -36,31 +24,78 @@ TS_INLINE VR R(result_at)(const R(ready) * t, int are_logs, int is_low, intptr_t
     return R(probability)(x, &factor, is_low);
 }
 
-/* All of a tile; past the cache if their place begins with a line of it. `comes_near`: what was fetched to L2 meanwhile
- * comes to L1. */
-TS_INLINE void R(put_results_by)(const R(ready) * t, int are_logs, int is_low, ts_type type, int past_cache,
-                                 int comes_near, const REAL *row_of) {
-    const R(adjacent) *f = &t->f;
-    for (intptr_t row = 0; row < f->n_rows; row += LANES) {
-        const R(of_rows) of = R(of_rows_at)(t, row, row_of);
-        for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
-            if (past_cache && comes_near && i % LINE == 0)
-                fetch_ahead(R(rows_ahead)(f, sizeof(REAL), 1, i * (intptr_t)sizeof(REAL)));
-            const VR y = R(result_at)(t, are_logs, is_low, i, &of, at);
-            if (past_cache)
-                V(stream)((REAL *)t->to + i, y);
-            else
-                R(store_typed)(t->to, i, type, y);
+/* How results are put, and what is done meanwhile. */
+typedef struct {
+    const R(ready) * t;
+    int are_logs, is_low, past_cache, is_far, comes_near;
+    ts_type type;
+    const R(adjacent) * next; /* rows whose exponentials are made meanwhile, */
+    R(scale) scale;           /* with this; */
+    R(seen) seen;             /* what is seen of them */
+} R(putting);
+
+typedef void (*R(vector_function))(R(putting) * p, intptr_t i, VR hi, VR lo);
+
+/* Each vector of a tile, with hi and lo of its rows: where a vector is of one row, that row's; elsewhere `row_of` says
+ * which of LANES rows each number is of. */
+TS_INLINE void R(for_each_vector)(R(putting) * p, const REAL *row_of, R(vector_function) of_vector) {
+    const R(ready) *const t = p->t;
+    const intptr_t n = t->f.n;
+    for (intptr_t row = 0; row < t->f.n_rows; row += LANES) {
+        const VR hi = V(load)(t->hi + row), lo = V(load)(t->lo + row);
+        intptr_t at = 0, i = row * n;
+        for (int k = 0; n >= FEWEST_OF_ONE && k < LANES; k++) {
+            const VR one_hi = V(set1)(t->hi[row + k]), one_lo = V(set1)(t->lo[row + k]);
+            for (; at + LANES <= (k + 1) * n; at += LANES)
+                of_vector(p, i + at, one_hi, one_lo);
+            if (at < (k + 1) * n) {
+                const VR rows = V(load)(row_of + at);
+                of_vector(p, i + at, V(permute)(hi, rows), V(permute)(lo, rows));
+                at += LANES;
+            }
+        }
+        for (; at < n * LANES; at += LANES) {
+            const VR rows = V(load)(row_of + at);
+            of_vector(p, i + at, V(permute)(hi, rows), V(permute)(lo, rows));
         }
     }
 }
 
+TS_INLINE void R(put_vector)(R(putting) * p, intptr_t i, VR hi, VR lo) {
+    if (p->past_cache && p->comes_near && i % LINE == 0)
+        fetch_ahead(R(rows_ahead)(&p->t->f, sizeof(REAL), 1, i * (intptr_t)sizeof(REAL)));
+    const VR y = R(result_at)(p->t, p->are_logs, p->is_low, i, hi, lo);
+    if (p->past_cache)
+        V(stream)((REAL *)p->t->to + i, y);
+    else
+        R(store_typed)(p->t->to, i, p->type, y);
+}
+
+/* All of a tile; past the cache if their place begins with a line of it. `comes_near`: what was fetched to L2 meanwhile
+ * comes to L1. */
 TS_INLINE void R(put_results)(const R(ready) * t, int are_logs, ts_type type, int past_cache, int comes_near,
                               const REAL *row_of) {
-    if (t->is_low && !are_logs)
-        R(put_results_by)(t, 0, 1, type, past_cache, comes_near, row_of);
-    else
-        R(put_results_by)(t, are_logs, 0, type, past_cache, comes_near, row_of);
+    R(putting) p = {.t = t, .are_logs = are_logs, .past_cache = past_cache, .comes_near = comes_near, .type = type};
+    if (t->is_low && !are_logs) {
+        p.is_low = 1;
+        R(for_each_vector)(&p, row_of, R(put_vector));
+    } else {
+        p.is_low = 0;
+        R(for_each_vector)(&p, row_of, R(put_vector));
+    }
+}
+
+TS_INLINE void R(exp_beside_vector)(R(putting) * p, intptr_t i, VR hi, VR lo) {
+    const intptr_t read = i * (intptr_t)sizeof(REAL);
+    if (p->is_far && i % LINE == 0)
+        fetch_far(R(rows_ahead)(p->next, sizeof(REAL), p->comes_near ? 2 : 1, read));
+    if ((p->comes_near || !p->is_far) && i % LINE == 0)
+        fetch_ahead(R(rows_ahead)(p->next, sizeof(REAL), 1, read));
+    VR v = V(load)((const REAL *)p->next->x + i);
+    R(exp_fast)(&v, 1, &p->scale, &p->seen, NULL);
+    const VR y = R(result_at)(p->t, p->are_logs, 0, i, hi, lo);
+    V(store)(p->next->e + i, v);
+    V(stream)((REAL *)p->t->to + i, y);
 }
 
 /* The exponentials of rows, while the results of as many before them are put past the cache: so what is written has the
@@ -68,24 +103,16 @@ TS_INLINE void R(put_results)(const R(ready) * t, int are_logs, ts_type type, in
  * what is fetched goes to L2, and `comes_near`: from there to L1, while rows before are worked on. */
 TS_INLINE void R(exp_beside_results)(const R(adjacent) * f, const tempering *k, double c, const R(ready) * before,
                                      int are_logs, int is_far, int comes_near, const REAL *row_of, R(seen) * seen) {
-    const R(scale) scale = R(scale_of)(k, c, 0);
-    const REAL *const x = (const REAL *)f->x;
-    REAL *const to = (REAL *)before->to;
-    for (intptr_t row = 0; row < f->n_rows; row += LANES) {
-        const R(of_rows) of = R(of_rows_at)(before, row, row_of);
-        for (intptr_t i = row * f->n, at = 0; at < f->n * LANES; i += LANES, at += LANES) {
-            const intptr_t read = i * (intptr_t)sizeof(REAL);
-            if (is_far && i % LINE == 0)
-                fetch_far(R(rows_ahead)(f, sizeof(REAL), comes_near ? 2 : 1, read));
-            if ((comes_near || !is_far) && i % LINE == 0)
-                fetch_ahead(R(rows_ahead)(f, sizeof(REAL), 1, read));
-            VR v = V(load)(x + i);
-            R(exp_fast)(&v, 1, &scale, seen, NULL);
-            const VR y = R(result_at)(before, are_logs, 0, i, &of, at);
-            V(store)(f->e + i, v);
-            V(stream)(to + i, y);
-        }
-    }
+    R(putting)
+    p = {.t = before,
+         .are_logs = are_logs,
+         .is_far = is_far,
+         .comes_near = comes_near,
+         .next = f,
+         .scale = R(scale_of)(k, c, 0),
+         .seen = *seen};
+    R(for_each_vector)(&p, row_of, R(exp_beside_vector));
+    *seen = p.seen;
 }
 
 /* Exponentials of a c that did for all rows, which is returned, and their sums; NaN if there is none. `before`, unless

@@ -87,8 +87,9 @@ TS_INLINE void R(sums_in_lanes)(const REAL *e, intptr_t n, int n_most, double *s
     R(put_sums)(&total, sum_hi, TS_REAL == 64 ? sum_lo : NULL);
 }
 
-/* The accumulators of a row of n exponentials: whole groups, and n_chunks chunks of 16 behind them. */
-TS_INLINE R(sum) R(sum_row)(const REAL *e, intptr_t n, int n_chunks) {
+/* The accumulators of a row of n exponentials: whole groups, and n_chunks chunks of 16 behind them, of which the last
+ * has these lanes of floats. */
+TS_INLINE R(sum) R(sum_row)(const REAL *e, intptr_t n, int n_chunks, const v_mask last[PIECES]) {
     R(sum) sum = R(sum_zero)();
     intptr_t i = 0;
     for (; i + TS_GROUP <= n; i += TS_GROUP)
@@ -101,13 +102,14 @@ TS_INLINE R(sum) R(sum_row)(const REAL *e, intptr_t n, int n_chunks) {
             if (chunk + 1 < n_chunks)
                 chunks[chunk] = vf_summands_at(e + at, part % WIDTHS);
             else
-                chunks[chunk] = vf_summands(V(up_to)(V(load)(e + at), n - at), part % WIDTHS);
+                chunks[chunk] = vf_summands(vf_where(last[part / WIDTHS], vf_load(e + at)), part % WIDTHS);
         }
         R(add_chunks)(chunks, n_chunks, &hi, NULL);
         sum.hi[part] = n < TS_GROUP ? hi : vd_add(sum.hi[part], hi);
     }
 #else
     VR rest[TS_GROUP / LANES];
+    (void)last;
     for (int k = 0; k < TS_GROUP / LANES; k++)
         rest[k] = V(load_up_to)(e + i + k * LANES, n - i - k * LANES, V(set1)(0));
     if (n_chunks > 0)
@@ -119,10 +121,14 @@ TS_INLINE R(sum) R(sum_row)(const REAL *e, intptr_t n, int n_chunks) {
 /* The sums of 16 such rows. */
 TS_INLINE void R(sums_by_rows)(const REAL *e, intptr_t n, int n_chunks, double *sum_hi, double *sum_lo) {
 #if TS_REAL == 32
+    v_mask last[PIECES];
+    const intptr_t n_last = n % TS_GROUP - 16 * (n_chunks - 1);
+    for (int piece = 0; piece < PIECES; piece++)
+        last[piece] = vf_below(n_last - piece * LANES);
     for (int at = 0; at < 16; at += VD_LANES) {
         vd sums[VD_LANES];
         for (int i = 0; i < VD_LANES; i++) {
-            R(sum) row = R(sum_row)(e + (at + i) * n, n, n_chunks);
+            R(sum) row = R(sum_row)(e + (at + i) * n, n, n_chunks, last);
             sums[i] = R(fold_parts)(row.hi);
         }
         R(put_folded)(sums, sum_hi + at);
@@ -131,7 +137,7 @@ TS_INLINE void R(sums_by_rows)(const REAL *e, intptr_t n, int n_chunks, double *
 #else
     R(sum) rows[16];
     for (int i = 0; i < 16; i++)
-        rows[i] = R(sum_row)(e + i * n, n, n_chunks);
+        rows[i] = R(sum_row)(e + i * n, n, n_chunks, NULL);
     R(put_sums_of_rows)(rows, sum_hi, sum_lo);
 #endif
 }

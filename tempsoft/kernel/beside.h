@@ -179,8 +179,10 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
         TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k += TOGETHER) {
             const R(settled) settled = {&sum, e, i - SETTLED, k / TOGETHER};
-            for (int j = k; j < k + TOGETHER; j++)
+            for (int j = k; j < k + TOGETHER; j++) {
                 v[j] = R(load_typed)(x, i + j * LANES, type);
+                TS_LOADED(v[j]); /* it may be looked at twice */
+            }
             if (i >= SETTLED)
                 exp_of(v + k, TOGETHER, scale, seen, &settled);
             else

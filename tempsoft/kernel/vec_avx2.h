@@ -9,6 +9,7 @@
 #define VD_LANES 4
 #define TOGETHER 4
 #define BY_ROWS 33
+#define FEWEST_OF_ONE 24
 #define WIDE_STRIP 1
 #define VF_PIECE 4
 #define VD_PIECE 2
@@ -40,7 +41,8 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     else
         _mm256_maskstore_ps(p, vf_first(n), x); /* slow on AMD */
 }
-static inline vf vf_up_to(vf x, intptr_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(vf_first(n))); }
+static inline v_mask vf_below(intptr_t n) { return _mm256_castsi256_ps(vf_first(n)); }
+static inline vf vf_up_to(vf x, intptr_t n) { return _mm256_and_ps(x, vf_below(n)); }
 static inline vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 static inline vf vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }

@@ -13,6 +13,7 @@
 #define VD_LANES 8
 #define TOGETHER 4
 #define BY_ROWS 13
+#define FEWEST_OF_ONE 129
 #define WIDE_STRIP 2
 #define VF_PIECE 4
 #define VD_PIECE 2
@@ -36,6 +37,7 @@ static inline vf vf_load_up_to(const float *p, intptr_t n, vf fill) {
     return _mm512_mask_loadu_ps(fill, vf_first(n), p);
 }
 static inline void vf_store_up_to(float *p, intptr_t n, vf x) { _mm512_mask_storeu_ps(p, vf_first(n), x); }
+static inline v_mask vf_below(intptr_t n) { return vf_first(n); }
 static inline vf vf_up_to(vf x, intptr_t n) { return _mm512_maskz_mov_ps(vf_first(n), x); }
 static inline vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }
 static inline vf vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }

@@ -21,7 +21,9 @@ typedef int v_mask;
 
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
 #define TOGETHER 1                          /* vectors whose exponentials are best computed together: 1, 2 or 4 */
-#define BY_ROWS 33   /* categories of adjacent rows of floats from which on each is added by itself, not 16 in lanes */
+#define BY_ROWS 33 /* categories of adjacent rows of floats from which on each is added by itself, not 16 in lanes */
+#define FEWEST_OF_ONE                                                                                                  \
+    33 /* categories of adjacent rows from which on most vectors are of one, whose factor is set, not looked up */
 #define WIDE_STRIP 1 /* so many times as wide as others are strips of columns of many categories */
 #define VF_PIECE 1   /* lanes of a piece: 16 bytes, or less where there is no more */
 #define VD_PIECE 1
@@ -36,6 +38,7 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     *p = x;
 }
 /* The first n lanes of x, all or none, and 0 in the others. */
+static inline v_mask vf_below(intptr_t n) { return n > 0; }
 static inline vf vf_up_to(vf x, intptr_t n) { return n > 0 ? x : 0; }
 /* To a whole vector's multiple in memory, past the cache where that can be; v_fence() makes it seen by others. */
 static inline void vf_stream(float *p, vf x) { *p = x; }
