@@ -124,9 +124,13 @@ TS_INLINE void R(divide_all)(const R(undivided) * d, ts_type type, R(seam) * sea
     R(divide_tail)(d, type, seam);
 }
 
+/* None that waits beside others to go past the cache may be low: so much more to do there would cost all rows. */
 TS_INLINE void R(divide_group)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache) {
-    for (int k = 0; k < TS_GROUP; k += LANES)
+    const int is_low = !past_cache && d->factor.is_low;
+    for (int k = 0; !is_low && k < TS_GROUP; k += LANES)
         R(divide_at)(d, d->head + at + k, type, past_cache, 0);
+    for (int k = 0; is_low && k < TS_GROUP; k += LANES)
+        R(divide_at)(d, d->head + at + k, type, past_cache, 1);
 }
 
 /* Groups of the row before are divided so many numbers behind those read where memory is not waited for, as its factor
@@ -195,7 +199,8 @@ TS_INLINE R(sum) R(sums_beside)(R(exp_function) exp_of, const char *x, intptr_t 
     }
     const intptr_t divided = i > late ? i - late : 0;
     for (intptr_t at = divided < whole ? divided : whole; at < body; at += LANES)
-        R(divide_at)(before, head + R(place_in_turn)(at, turn, whole), type, past_cache, 0);
+        R(divide_at)(before, head + R(place_in_turn)(at, turn, whole), type, past_cache,
+                     !past_cache && before->factor.is_low);
     intptr_t summed = i > SETTLED ? i - SETTLED : 0;
     if (i < n) {
         REAL buffer[2 * TS_GROUP];

@@ -54,15 +54,10 @@ static inline R(scale) R(scale_of_beginning)(const R(beginning) * b) {
     return (R(scale)){V(set1)(b->a.hi), V(set1)(b->a.lo), V(set1)(b->round_less_c), V(set1)(b->lowest), 0, b->k};
 }
 
-/* A row of these exponentials, of which quotients may be subnormal, divided by their sum; 0 if they have no meaning. */
-TS_APART int R(softmax_low_row)(const char *x, intptr_t n, ts_type type, R(scale) scale, R(seen) seen, const REAL *e,
-                                dd sum, char *to, int past_cache, R(seam) * seam, REAL *buffer) {
+/* Whether the exponentials of a row have a meaning, of which not all are usual: a look at the numbers. */
+TS_APART int R(is_row_in_reach)(const char *x, intptr_t n, ts_type type, R(scale) scale, R(seen) seen, REAL *buffer) {
     const ts_vector numbers = {(char *)x, ts_size_of(type), type};
-    if (R(range_of)(&seen, R(load)(&numbers, 0, n, buffer), n, &scale) == TS_EXCEEDED)
-        return 0;
-    const R(undivided) row = R(undivided_of)(e, to, R(factor_of_one_block)(sum, 1), n, past_cache);
-    R(divide_all)(&row, type, seam);
-    return 1;
+    return R(range_of)(&seen, R(load)(&numbers, 0, n, buffer), n, &scale) != TS_EXCEEDED;
 }
 
 TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type type, int past_cache, R(scratch) * s) {
@@ -100,15 +95,18 @@ TS_INLINE void R(softmax_rows_from)(intptr_t first, const ts_rows *rows, ts_type
                 sum = R(exp_beside)(R(exp_fast), x, n, type, &scale, &seen, e, NULL, past_cache, 0);
             }
             const R(split) f = R(split_of)(R(inverse_of)(sum));
-            is_waiting = R(is_usual)(&seen) && R(is_plain_factor)(f.hi, f.lo);
+            const int is_usual = R(is_usual)(&seen), is_low = !is_usual || !R(is_plain_factor)(f.hi, f.lo);
+            REAL *const buffer = e == s->block ? s->weights : s->block;
+            is_waiting = is_usual || R(is_row_in_reach)(x, n, type, scale, seen, buffer);
             if (is_waiting) {
-                const R(factor) factor = R(plain_factor)(V(set1)(f.hi), V(set1)(f.lo));
+                const R(factor) factor =
+                    is_low ? R(factor_of_one_block)(sum, 1) : R(plain_factor)(V(set1)(f.hi), V(set1)(f.lo));
                 waiting = R(undivided_of)(e, out.data, factor, n, past_cache);
+                is_waiting = !is_low || !past_cache;
+                if (!is_waiting)
+                    R(divide_all)(&waiting, type, seam);
                 continue;
             }
-            REAL *const buffer = e == s->block ? s->weights : s->block;
-            if (R(softmax_low_row)(x, n, type, scale, seen, e, sum, out.data, past_cache, seam, buffer))
-                continue;
             next.looks = ROWS_TO_LOOK_AT;
         } else if (is_waiting) {
             R(divide_all)(&waiting, type, seam);
