@@ -21,12 +21,25 @@ TS_INLINE void R(maxima_by_pieces)(const REAL *x, intptr_t n, intptr_t n_rows, R
     }
 }
 
-/* The same, each row down to a vector first. */
+/* The same of longer rows, each down to a vector first: the last numbers with some before them once more. */
 TS_INLINE void R(maxima_by_rows)(const REAL *x, intptr_t n, intptr_t n_rows, REAL *max) {
-    const intptr_t step = n * (intptr_t)sizeof(REAL);
-    for (intptr_t c = 0; c < n_rows; c += LANES)
-        V(store)(max + c, R(max_of_rows)((const char *)x + c * step, step, n, PLAIN, 1));
+    for (intptr_t c = 0; c < n_rows; c += LANES) {
+        VR of_row[LANES];
+        for (int j = 0; j < LANES; j++, x += n) {
+            VR even = V(load)(x), odd = V(load)(x + n - LANES);
+            intptr_t i = LANES;
+            for (; i + 2 * LANES < n; i += 2 * LANES) {
+                even = V(max)(V(load)(x + i), even);
+                odd = V(max)(V(load)(x + i + LANES), odd);
+            }
+            for (; i + LANES < n; i += LANES)
+                even = V(max)(V(load)(x + i), even);
+            of_row[j] = V(max)(odd, even);
+        }
+        V(store)(max + c, R(largest_of_each)(of_row));
+    }
 }
+_Static_assert(MOST_BY_PIECES >= LANES, "they have a vector each");
 
 /* The plans of a tile from row `first` on, and where its logits are as REALs: in a copy behind the exponentials if they
  * are of another type, or there is nothing to read behind the last row. NULL if they are declined. `before` and

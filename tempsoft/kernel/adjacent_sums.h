@@ -42,12 +42,45 @@ TS_INLINE R(sum) R(sum_threes)(const REAL *e) {
 }
 #endif
 
-/* The same of rows of n exponentials, which is one of the last four numbers up to n_most, or of the last 16 beyond 16;
- * of doubles, with every row in a lane. */
+/* The same of rows of n exponentials, which is one of the last four numbers up to n_most, 16 at most; of doubles, with
+ * every row in a lane. So many rows after another that no accumulator has to leave its register. */
+TS_INLINE R(sum) R(sum_few_of_rows)(const REAL *e, intptr_t n, int n_most) {
+    R(sum) total;
+    for (int c = 0; c < 16; c += LANES) {
+        vd hi[WIDTHS][16], lo[WIDTHS][16];
+        for (int i = 0; i < n_most; i += PIECE) {
+            VR v[PIECE];
+            if (i < n_most - 3 || i < n)
+                R(turn_piece)(e + c * n + i, n, n - i, v);
+            else
+                for (int j = 0; j < PIECE; j++)
+                    v[j] = V(set1)(0);
+            for (int j = 0; j < PIECE; j++)
+                for (int k = 0; k < WIDTHS; k++) {
+#if TS_REAL == 32
+                    hi[k][i + j] = vf_widened(v[j], k);
+#else
+                    hi[k][i + j] = v[j];
+#endif
+                    lo[k][i + j] = vd_set1(0);
+                }
+        }
+        for (int k = 0; k < WIDTHS; k++) {
+            R(fold_across)(hi[k], lo[k], n_most);
+            total.hi[c / VD_LANES + k] = hi[k][0];
+#if TS_REAL == 64
+            total.lo[c / VD_LANES + k] = lo[k][0];
+#endif
+        }
+    }
+    return total;
+}
+
+/* The same of n of the last 16 numbers up to n_most, which is above 16. */
 TS_INLINE R(sum) R(sum_lanes_of_rows)(const REAL *e, intptr_t n, int n_most) {
-    const int surely = n_most <= 16 ? n_most - 3 : n_most - 15, n_chunks = (n_most + 15) / 16;
+    const int surely = n_most - 15, n_chunks = n_most / 16;
     R(sum) sums[16];
-    for (int i = 0; i < 16 && i < n_most; i += PIECE)
+    for (int i = 0; i < 16; i += PIECE)
         for (int c = 0; c < 16; c += LANES) {
             VR v[4][PIECE];
             for (int at = i; at < n_most; at += 16)
@@ -70,19 +103,22 @@ TS_INLINE R(sum) R(sum_lanes_of_rows)(const REAL *e, intptr_t n, int n_most) {
 #endif
                 }
         }
-    return R(sum_across_first)(sums, n_most < 16 ? n_most : 16);
+    return R(sum_across)(sums);
 }
 
 TS_INLINE void R(sums_in_lanes)(const REAL *e, intptr_t n, int n_most, double *sum_hi, double *sum_lo) {
 #if TS_REAL == 32
-    R(sum) total = n_most == 3 ? R(sum_threes)(e) : R(sum_lanes_of_rows)(e, n, n_most);
+    R(sum)
+    total = n_most == 3   ? R(sum_threes)(e)
+            : n_most > 16 ? R(sum_lanes_of_rows)(e, n, n_most)
+                          : R(sum_few_of_rows)(e, n, n_most);
     for (int part = 0; part < PARTS; part += WIDTHS) {
         for (int k = 0; k < WIDTHS; k++)
             total.hi[part + k] = vd_mul(total.hi[part + k], vd_set1(0x1p896)); /* what vf_widened took */
         vd_interleave(&total.hi[part]);
     }
 #else
-    const R(sum) total = R(sum_lanes_of_rows)(e, n, n_most);
+    const R(sum) total = n_most > 16 ? R(sum_lanes_of_rows)(e, n, n_most) : R(sum_few_of_rows)(e, n, n_most);
 #endif
     R(put_sums)(&total, sum_hi, TS_REAL == 64 ? sum_lo : NULL);
 }
@@ -146,12 +182,13 @@ TS_INLINE void R(sums_by_rows)(const REAL *e, intptr_t n, int n_chunks, double *
 static void R(adjacent_sums)(const REAL *e, intptr_t n, intptr_t n_rows, double *sum_hi, double *sum_lo) {
     const intptr_t in_lanes = n < FEWEST_BY_ROWS ? n : TS_GROUP + 1, rest = n % TS_GROUP;
     for (intptr_t c = 0; c < n_rows; c += 16, e += 16 * n, sum_hi += 16, sum_lo += 16)
-#if TS_REAL == 32
-        if (n == 3)
+        if (n == 3 && TS_REAL == 32)
             R(sums_in_lanes)(e, n, 3, sum_hi, sum_lo);
-        else
-#endif
-            if (in_lanes <= 4)
+        else if (n == 2) /* two classes and ten digits are what is the most common */
+            R(sums_in_lanes)(e, 2, 2, sum_hi, sum_lo);
+        else if (n == 10)
+            R(sums_in_lanes)(e, 10, 10, sum_hi, sum_lo);
+        else if (in_lanes <= 4)
             R(sums_in_lanes)(e, n, 4, sum_hi, sum_lo);
         else if (in_lanes <= 8)
             R(sums_in_lanes)(e, n, 8, sum_hi, sum_lo);

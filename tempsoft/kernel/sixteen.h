@@ -46,17 +46,11 @@ TS_INLINE VR R(largest_of_each)(VR max[LANES]) {
     return max[0];
 }
 
-_Static_assert(TS_SIXTEEN == 2 * TS_GROUP, "such rows have no third group");
-
-/* The largest number of LANES rows, `step` bytes apart, a lane each: of `all` numbers, or of the first group. */
-TS_INLINE VR R(max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type, int all) {
-    const int has_second = all && n > TS_GROUP;
+/* The largest number of the first groups of LANES rows, `step` bytes apart, a lane each. */
+TS_INLINE VR R(first_max_of_rows)(const char *x, intptr_t step, intptr_t n, ts_type type) {
     VR max[LANES];
-    for (int j = 0; j < LANES; j++, x += step) {
+    for (int j = 0; j < LANES; j++, x += step)
         max[j] = R(first_max)(x, n, type);
-        if (has_second)
-            max[j] = V(max)(max[j], R(first_max)(x + TS_GROUP * ts_size_of(type), n - TS_GROUP, type));
-    }
     return R(largest_of_each)(max);
 }
 
@@ -76,7 +70,7 @@ TS_INLINE int R(begin_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type
         const intptr_t step = rows->logits_step;
         double exponent[LANES];
         R(scale) scale;
-        const VR max = R(max_of_rows)(x + i * step, step, rows->n_categories, type, 0);
+        const VR max = R(first_max_of_rows)(x + i * step, step, rows->n_categories, type);
         if (v_mask_any(R(exponents_of)(max, &of, exponent)))
             return 0;
         R(set_exponents)(&scale, &of, exponent);
