@@ -115,6 +115,49 @@ def test_the_end_of_memory(compiled, n, dtype):
                 assert out.tobytes() == function(tempsoft, apart, 0.7, u, 0).tobytes()
 
 
+def far_apart(x):
+    """One column for which the c of all others does not do."""
+    x[100] += 400
+
+
+def below(x):
+    """Quotients that are subnormal, and logits of -inf."""
+    x[::3, 0] -= 95
+    x[1::3, 0] = -np.inf
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 3, 10, 20])
+@pytest.mark.parametrize("change", [None, far_apart, below])
+def test_few_categories(compiled, change, n, dtype):
+    """Of columns that are all usual, many are taken together: to any type, in place, past the cache, to the end of
+    memory.
+    """
+    n_rows = 151
+    x = np.random.default_rng(n).normal(0, 2, (n_rows, n))
+    if change:
+        change(x)
+    x = x.astype(dtype)
+    columns, out = at_the_end((n, n_rows), dtype), at_the_end((n, n_rows), dtype)
+    columns[...] = as_rows(x)
+    aligned = at_the_end((n, 192), "float32" if np.dtype(dtype).itemsize == 2 else dtype)[:, :n_rows]
+    assert as_bytes(compiled.logsumexp(columns, 0.7, axis=0)) == as_bytes(compiled.logsumexp(x, 0.7))
+    for function in (compiled.softmax, compiled.log_softmax):
+        right = as_rows(function(x, 0.7)).tobytes()
+        function(columns, 0.7, axis=0, out=out)
+        assert out.tobytes() == right
+        wide = as_rows(function(x, 0.7, out=np.empty(x.shape, aligned.dtype)))
+        function(columns, 0.7, axis=0, out=aligned)
+        assert as_bytes(aligned) == as_bytes(wide)
+        aligned[...] = 7
+        with past_the_cache():
+            function(columns, 0.7, axis=0, out=aligned)
+        assert as_bytes(aligned) == as_bytes(wide)
+        function(columns, 0.7, axis=0, out=columns)
+        assert columns.tobytes() == right
+        columns[...] = as_rows(x)
+
+
 @pytest.mark.parametrize("n", [65_000, 66_000])
 def test_rows_too_long_to_be_turned(compiled, n):
     x = np.random.default_rng(n).normal(0, 3, (16, n)).astype(np.float16)

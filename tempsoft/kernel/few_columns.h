@@ -22,12 +22,12 @@ static inline char *R(category_of_columns)(const ts_rows *rows, intptr_t first, 
     return rows->out.data + first * rows->out_step + category * rows->out.stride;
 }
 
-static inline int R(go_past_cache)(const ts_rows *rows, intptr_t first, ts_type type) {
-    return rows->past_cache && type == PLAIN && (uintptr_t)R(category_of_columns)(rows, first, 0) % TS_LINE == 0 &&
-           rows->out.stride % TS_LINE == 0;
+static inline int R(go_past_cache)(const ts_rows *rows, intptr_t first) {
+    return rows->past_cache && R(is_plain)(&rows->out) &&
+           (uintptr_t)R(category_of_columns)(rows, first, 0) % TS_LINE == 0 && rows->out.stride % TS_LINE == 0;
 }
 
-/* To one place after another of a category, past the cache if that is wanted. */
+/* To one place after another of a category: of a type that need not be that of the logits, or past the cache. */
 TS_INLINE void R(put_in_column)(char *to, intptr_t i, ts_type type, int past_cache, VR x) {
     if (past_cache)
         V(stream)((REAL *)to + i, x);
@@ -63,11 +63,13 @@ TS_INLINE intptr_t R(softmax_few_columns_of)(const ts_rows *rows, intptr_t first
     if (is_low)
         R(inverses)(sum_hi, sum_lo, (int)f.n_rows, LEAST_DOWN, 0, hi, lo);
     if (is_low)
-        R(divide_columns)(&f, rows, first, hi, lo, type, 1, 0);
-    else if (R(go_past_cache)(rows, first, type))
-        R(divide_columns)(&f, rows, first, hi, lo, type, 0, 1);
-    else
+        R(divide_columns)(&f, rows, first, hi, lo, rows->out.type, 1, 0);
+    else if (R(go_past_cache)(rows, first))
+        R(divide_columns)(&f, rows, first, hi, lo, PLAIN, 0, 1);
+    else if (rows->out.type == type)
         R(divide_columns)(&f, rows, first, hi, lo, type, 0, 0);
+    else
+        R(divide_columns)(&f, rows, first, hi, lo, PLAIN, 0, 0);
     return f.n_rows;
 }
 
@@ -107,13 +109,14 @@ TS_INLINE intptr_t R(logsumexp_few_columns_of)(const ts_rows *rows, intptr_t fir
 
 OF_EACH_TYPE(logsumexp_few_columns)
 
-TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, R(split) inverse,
-                                        const REAL *minus_hi, const REAL *minus_lo, ts_type type, int past_cache) {
+TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type from_type,
+                                        R(split) inverse, const REAL *minus_hi, const REAL *minus_lo, ts_type type,
+                                        int past_cache) {
     for (intptr_t category = 0; category < f->n; category++) {
         char *const to = R(category_of_columns)(rows, first, category);
         for (intptr_t i = 0; i < f->n_rows; i += LANES) {
             const R(log_scale) scale = R(fast_log_scale)(inverse, V(load)(minus_hi + i), V(load)(minus_lo + i));
-            const VR x = R(load_typed)(R(piece_at)(f, category), i, type);
+            const VR x = R(load_typed)(R(piece_at)(f, category), i, from_type);
             R(put_in_column)(to, i, type, past_cache, R(log_probability)(x, &scale));
         }
     }
@@ -127,10 +130,12 @@ TS_INLINE intptr_t R(log_softmax_few_columns_of)(const ts_rows *rows, intptr_t f
         return 0;
     R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
     const R(split) inverse = R(split_of)(plans.k->inverse);
-    if (R(go_past_cache)(rows, first, type))
-        R(subtract_from_columns)(&f, rows, first, inverse, minus_hi, minus_lo, type, 1);
+    if (R(go_past_cache)(rows, first))
+        R(subtract_from_columns)(&f, rows, first, type, inverse, minus_hi, minus_lo, PLAIN, 1);
+    else if (rows->out.type == type)
+        R(subtract_from_columns)(&f, rows, first, type, inverse, minus_hi, minus_lo, type, 0);
     else
-        R(subtract_from_columns)(&f, rows, first, inverse, minus_hi, minus_lo, type, 0);
+        R(subtract_from_columns)(&f, rows, first, type, inverse, minus_hi, minus_lo, PLAIN, 0);
     return f.n_rows;
 }
 
