@@ -138,8 +138,8 @@ static inline double R(fold)(vd *sums) {
 #endif
 }
 
-/* The fold of accumulators whose lanes are columns: the additions of R(sum_total), lane by lane, of the first n of 16 if
- * the others are 0; into the first. Floats have no lo. */
+/* The fold of accumulators whose lanes are columns: the additions of R(sum_total), lane by lane, of the first n of 16
+ * if the others are 0; into the first. Floats have no lo. */
 TS_INLINE void R(fold_across)(vd hi[16], vd lo[16], int n) {
 #if TS_REAL == 32
     (void)lo;

@@ -22,10 +22,9 @@ typedef int v_mask;
 #define HALF_ROOT_BITS 0x3fe6a09e667f3bcdLL /* of sqrt(1/2) */
 #define TOGETHER 1                          /* vectors whose exponentials are best computed together: 1, 2 or 4 */
 #define BY_ROWS 33 /* categories of adjacent rows of floats from which on each is added by itself, not 16 in lanes */
-#define FEWEST_OF_ONE                                                                                                  \
-    33 /* categories of adjacent rows from which on most vectors are of one, whose factor is set, not looked up */
-#define WIDE_STRIP 1 /* so many times as wide as others are strips of columns of many categories */
-#define VF_PIECE 1   /* lanes of a piece: 16 bytes, or less where there is no more */
+#define FEWEST_OF_ONE 33 /* the same from which on a vector that is of one row has its factor set, not looked up */
+#define WIDE_STRIP 1     /* so many times as wide as others are strips of columns of many categories */
+#define VF_PIECE 1       /* lanes of a piece: 16 bytes, or less where there is no more */
 #define VD_PIECE 1
 
 static inline vf vf_set1(float x) { return x; }
@@ -37,7 +36,7 @@ static inline void vf_store_up_to(float *p, intptr_t n, vf x) {
     (void)n;
     *p = x;
 }
-/* The first n lanes of x, all or none, and 0 in the others. */
+/* The first n lanes, all or none; those of x, and 0 in the others. */
 static inline v_mask vf_below(intptr_t n) { return n > 0; }
 static inline vf vf_up_to(vf x, intptr_t n) { return n > 0 ? x : 0; }
 /* To a whole vector's multiple in memory, past the cache where that can be; v_fence() makes it seen by others. */
@@ -214,9 +213,9 @@ static inline vd vf_widened(vf x, int odd) {
     (void)odd;
     return (double)x * 0x1p-896;
 }
-/* Half of the lanes of positive floats as doubles over SUMMANDS_TOOK, those of part 0 or part 1, for sums of neighbours:
- * which ones is as each instruction set likes it. Of one lane, that lane. From a vector, and from LANES floats in
- * memory. */
+/* Half of the lanes of positive floats as doubles over SUMMANDS_TOOK, those of part 0 or of part 1, for sums of
+ * neighbours: which ones is as each instruction set likes it. Of one lane, that lane. From a vector, and from LANES
+ * floats in memory. */
 #define SUMMANDS_TOOK 0x1p896
 static inline vd vf_summands(vf x, int part) { return vf_widened(x, part); }
 static inline vd vf_summands_at(const float *p, int part) { return vf_widened(p[0], part); }
