@@ -67,7 +67,7 @@ TS_INLINE void R(turn_pieces_out)(const REAL *tile, intptr_t n, REAL *p, intptr_
         R(turn_piece_out)(tile + i * TILE, n - i, p + i, step);
 }
 
-/* Rows of any length, all by one or the other: the last vectors or pieces are turned with some before them once more. */
+/* Rows of any length: the last vectors or pieces are turned with some before them once more. */
 TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
     if (ALL_BY_PIECES && n >= PIECE) {
         for (int k = 0; ahead && k < LANES; k++)
