@@ -158,6 +158,18 @@ def test_few_categories(compiled, change, n, dtype):
         columns[...] = as_rows(x)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_one_category_many_times(compiled, n, dtype):
+    """Categories that are all in one place: a step of 0."""
+    numbers = at_the_end((40,), dtype)
+    numbers[...] = np.random.default_rng(n).normal(0, 2, 40)
+    columns = np.broadcast_to(numbers, (n, 40))
+    for name in ("softmax", "log_softmax", "logsumexp"):
+        function = getattr(compiled, name)
+        assert as_bytes(function(columns, 0.7, axis=0)) == as_bytes(function(columns.copy(), 0.7, axis=0))
+
+
 @pytest.mark.parametrize("n", [65_000, 66_000])
 def test_rows_too_long_to_be_turned(compiled, n):
     x = np.random.default_rng(n).normal(0, 3, (16, n)).astype(np.float16)

@@ -16,19 +16,20 @@ typedef struct {
     const char *x;
     REAL *e; /* in scratch memory */
     intptr_t n, n_rows;
-    intptr_t stride; /* of columns: bytes from category to category, of n_rows numbers each; 0 of rows */
+    int are_columns;
+    intptr_t stride; /* of columns: bytes from category to category, which may be 0 */
 } R(adjacent);
 
 /* The pieces of memory that they are, one for each category of columns, and the numbers in each; where one begins. */
-static inline intptr_t R(n_pieces)(const R(adjacent) * f) { return f->stride ? f->n : 1; }
-static inline intptr_t R(piece_length)(const R(adjacent) * f) { return f->stride ? f->n_rows : f->n * f->n_rows; }
+static inline intptr_t R(n_pieces)(const R(adjacent) * f) { return f->are_columns ? f->n : 1; }
+static inline intptr_t R(piece_length)(const R(adjacent) * f) { return f->are_columns ? f->n_rows : f->n * f->n_rows; }
 static inline const char *R(piece_at)(const R(adjacent) * f, intptr_t piece) { return f->x + piece * f->stride; }
 
 /* What is fetched while `at` bytes from their beginning are worked on: of the rows so many tiles ahead, or a little
  * behind. */
 static inline uintptr_t R(rows_ahead)(const R(adjacent) * f, intptr_t size, int n_tiles, intptr_t at) {
     const intptr_t bytes = f->n * f->n_rows * size;
-    if (f->stride)
+    if (f->are_columns)
         return (uintptr_t)f->x + (uintptr_t)(n_tiles * f->n_rows * size + at);
     return (uintptr_t)f->x + (uintptr_t)(n_tiles * (bytes > TS_TILES_BYTES ? bytes : TS_TILES_BYTES) + at);
 }
@@ -96,11 +97,11 @@ TS_INLINE void R(adjacent_exp)(const R(adjacent) * f, const tempering *k, ts_typ
                 if (to)
                     fetch_to_write((uintptr_t)to + (uintptr_t)(i * size + line));
             }
-            for (int k = 0; k < TOGETHER; k++)
-                v[k] = R(load_typed)(x, i + k * LANES, type);
+            for (int j = 0; j < TOGETHER; j++)
+                v[j] = R(load_typed)(x, i + j * LANES, type);
             R(exp_fast)(v, TOGETHER, &scale, seen, NULL);
-            for (int k = 0; k < TOGETHER; k++)
-                V(store)(e + i + k * LANES, v[k]);
+            for (int j = 0; j < TOGETHER; j++)
+                V(store)(e + i + j * LANES, v[j]);
         }
         for (; i < length; i += LANES) {
             VR v = R(load_typed)(x, i, type);
@@ -174,7 +175,7 @@ static inline R(adjacent) R(adjacent_at)(const ts_rows *rows, intptr_t first, in
     const intptr_t n = rows->n_categories, fit = TS_TILES_BYTES / (n * (intptr_t)sizeof(REAL));
     const intptr_t most = fit < unit ? unit : fit < ADJACENT_MOST ? fit : ADJACENT_MOST, left = rows->n_rows - first;
     const char *const x = rows->logits.data + first * rows->logits_step;
-    return (R(adjacent)){x, e, n, (left < most ? left : most) / unit * unit, 0};
+    return (R(adjacent)){x, e, n, (left < most ? left : most) / unit * unit, 0, 0};
 }
 
 /* Which of LANES rows of n numbers each number is of, for R(permute). */

@@ -133,7 +133,7 @@ TS_INLINE double R(adjacent_exp_sums)(const R(adjacent) * f, const tempering *k,
         } else {
             R(adjacent_exp)(f, k, type, c, to, past_cache, &seen);
         }
-        if (f->stride)
+        if (f->are_columns)
             R(sums_of_columns)(f->e, f->n_rows, f->n, f->n_rows, sum_hi, sum_lo);
         else
             R(adjacent_sums)(f->e, f->n, f->n_rows, sum_hi, sum_lo);

@@ -5,6 +5,7 @@
 /* Columns from `first` on, a multiple of 16: as many as stay in L1. */
 static inline R(adjacent) R(few_columns_at)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
     R(adjacent) f = R(adjacent_at)(rows, first, 16, s->turned);
+    f.are_columns = 1;
     f.stride = rows->logits.stride;
     return f;
 }

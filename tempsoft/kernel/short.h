@@ -128,7 +128,7 @@ static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(s
 }
 
 static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_together = R(are_few_columns)(rows, first, s) && R(is_log_moderate)(temperature_of(rows, 0))
+    const intptr_t n_together = R(is_log_moderate)(temperature_of(rows, 0)) && R(are_few_columns)(rows, first, s)
                                     ? R(log_softmax_few_columns)(rows, first, s)
                                     : R(log_softmax_adjacent)(rows, first, s);
     if (n_together > 0)

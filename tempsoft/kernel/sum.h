@@ -3,7 +3,7 @@
  * A group of 64 exponentials is four chunks of 16. For j = 0..15, float32: (e_j + e_{j+16}) + (e_{j+32} + e_{j+48})
  * goes to accumulator j, all in double; float64: the four go to accumulator j one by one, with the error of each
  * addition beside it. At the end of a block the accumulators are folded 16 -> 8 -> 4 -> 2 -> 1, float32 first each
- * even one with the next: so they lie, as every second float is the easiest to widen. What is missing is +0. Adding
+ * even one with the next: so they lie where every second float is the easiest to widen. What is missing is +0. Adding
  * the first pairs in REAL would be a tenth faster and was found to cost a third of an ulp too much.
  */
 

@@ -8,8 +8,9 @@
 #define BY_PIECES (LANES / 2) /* categories, at most, that go by pieces */
 #define TILES_AHEAD 4         /* of columns, from those worked on to those fetched */
 
-/* Whether rows of any length go by pieces, as whole vectors of as many rows need more registers than there are. */
-#define ALL_BY_PIECES (LANES == 2 * PIECE)
+/* Whether rows of any length go by pieces: of 8 floats, as 8 vectors of 8 rows and what becomes of them are more than
+ * AVX2 has registers for. */
+#define ALL_BY_PIECES (TS_REAL == 32 && LANES == 2 * PIECE)
 
 /* LANES rows at p, n categories of them, into `tile`, while the same of rows `ahead` bytes from them are fetched,
  * unless that is 0; and back. */
@@ -67,40 +68,42 @@ TS_INLINE void R(turn_pieces_out)(const REAL *tile, intptr_t n, REAL *p, intptr_
         R(turn_piece_out)(tile + i * TILE, n - i, p + i, step);
 }
 
-/* Rows of any length: the last vectors or pieces are turned with some before them once more. */
+/* Rows of any length: the last vector or piece is turned with some numbers before it once more. */
 TS_INLINE void R(turn_rows_in)(const REAL *p, intptr_t step, intptr_t n, intptr_t ahead, REAL *tile) {
+    intptr_t i = 0;
     if (ALL_BY_PIECES && n >= PIECE) {
         for (int k = 0; ahead && k < LANES; k++)
-            for (intptr_t i = 0; i < n; i += LINE)
-                fetch_ahead((uintptr_t)(p + k * step + i) + (uintptr_t)ahead);
-        for (intptr_t i = 0; i < n; i += PIECE) {
-            i = i + PIECE <= n ? i : n - PIECE;
+            for (intptr_t at = 0; at < n; at += LINE)
+                fetch_ahead((uintptr_t)(p + k * step + at) + (uintptr_t)ahead);
+        for (; i + PIECE <= n; i += PIECE)
             R(turn_piece_in)(p + i, step, PIECE, tile + i * TILE);
-        }
+        if (i < n)
+            R(turn_piece_in)(p + n - PIECE, step, PIECE, tile + (n - PIECE) * TILE);
         return;
     }
-    if (n < LANES)
-        R(turn_vectors_in)(p, step, n, ahead, tile);
-    for (intptr_t i = 0; n >= LANES && i < n; i += LANES) {
-        i = i + LANES <= n ? i : n - LANES;
+    for (; i + LANES <= n; i += LANES)
         R(turn_vectors_in)(p + i, step, LANES, ahead, tile + i * TILE);
-    }
+    if (i == 0)
+        R(turn_vectors_in)(p, step, n, ahead, tile);
+    else if (i < n)
+        R(turn_vectors_in)(p + n - LANES, step, LANES, ahead, tile + (n - LANES) * TILE);
 }
 
 TS_INLINE void R(turn_rows_out)(const REAL *tile, intptr_t n, REAL *p, intptr_t step) {
+    intptr_t i = 0;
     if (ALL_BY_PIECES && n >= PIECE) {
-        for (intptr_t i = 0; i < n; i += PIECE) {
-            i = i + PIECE <= n ? i : n - PIECE;
+        for (; i + PIECE <= n; i += PIECE)
             R(turn_piece_out)(tile + i * TILE, PIECE, p + i, step);
-        }
+        if (i < n)
+            R(turn_piece_out)(tile + (n - PIECE) * TILE, PIECE, p + n - PIECE, step);
         return;
     }
-    if (n < LANES)
-        R(turn_vectors_out)(tile, n, p, step);
-    for (intptr_t i = 0; n >= LANES && i < n; i += LANES) {
-        i = i + LANES <= n ? i : n - LANES;
+    for (; i + LANES <= n; i += LANES)
         R(turn_vectors_out)(tile + i * TILE, LANES, p + i, step);
-    }
+    if (i == 0)
+        R(turn_vectors_out)(tile, n, p, step);
+    else if (i < n)
+        R(turn_vectors_out)(tile + (n - LANES) * TILE, LANES, p + n - LANES, step);
 }
 
 #if TS_REAL == 32
