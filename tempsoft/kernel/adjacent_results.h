@@ -64,11 +64,7 @@ TS_INLINE void R(for_each_vector)(R(putting) * p, const REAL *row_of, R(vector_f
 TS_INLINE void R(put_vector)(R(putting) * p, intptr_t i, VR hi, VR lo) {
     if (p->past_cache && p->comes_near && i % LINE == 0)
         fetch_ahead(R(rows_ahead)(&p->t->f, sizeof(REAL), 1, i * (intptr_t)sizeof(REAL)));
-    const VR y = R(result_at)(p->t, p->are_logs, p->is_low, i, hi, lo);
-    if (p->past_cache)
-        V(stream)((REAL *)p->t->to + i, y);
-    else
-        R(store_typed)(p->t->to, i, p->type, y);
+    R(put_typed)(p->t->to, i, p->type, p->past_cache, R(result_at)(p->t, p->are_logs, p->is_low, i, hi, lo));
 }
 
 /* All of a tile; past the cache if their place begins with a line of it. `comes_near`: what was fetched to L2 meanwhile
@@ -211,9 +207,7 @@ TS_INLINE int R(dividends)(const ts_rows *rows, intptr_t first, ts_type type, in
                                           sum_hi, sum_lo, &t->is_low, s);
     if (isnan(c))
         return 0;
-    t->is_low |= !R(inverses)(sum_hi, sum_lo, (int)t->f.n_rows, 0, LEAST_LO, t->hi, t->lo);
-    if (t->is_low)
-        R(inverses)(sum_hi, sum_lo, (int)t->f.n_rows, LEAST_DOWN, 0, t->hi, t->lo);
+    t->is_low = R(inverses_and_range)(sum_hi, sum_lo, (int)t->f.n_rows, t->is_low, t->hi, t->lo);
     return 1;
 }
 

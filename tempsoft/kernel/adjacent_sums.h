@@ -30,15 +30,17 @@ TS_INLINE void R(add_chunks)(const vd chunks[4], int n_chunks, vd *hi, vd *lo) {
 #if TS_REAL == 32
 /* The accumulators of 16 rows of three exponentials, with every second row in a lane: as they are widened. */
 TS_INLINE R(sum) R(sum_threes)(const REAL *e) {
-    R(sum) sums[16];
+    R(sum) total;
     for (int c = 0; c < 16; c += LANES) {
         VR v[3];
         vf_turn_threes(e + 3 * c, v);
-        for (int j = 0; j < 3; j++)
-            for (int k = 0; k < WIDTHS; k++)
-                sums[j].hi[c / VD_LANES + k] = vf_widened(v[j], k);
+        for (int k = 0; k < WIDTHS; k++) {
+            vd hi[16] = {vf_widened(v[0], k), vf_widened(v[1], k), vf_widened(v[2], k)};
+            R(fold_across)(hi, NULL, 3);
+            total.hi[c / VD_LANES + k] = hi[0];
+        }
     }
-    return R(sum_across_first)(sums, 3);
+    return total;
 }
 #endif
 

@@ -73,11 +73,7 @@ static inline R(undivided) R(undivided_of)(const REAL *e, char *to, R(factor) fa
 }
 
 TS_INLINE void R(divide_at)(const R(undivided) * d, intptr_t at, ts_type type, int past_cache, int is_low) {
-    const VR p = R(probability)(V(load)(d->e + at), &d->factor, is_low);
-    if (past_cache)
-        V(stream)((REAL *)d->to + at, p);
-    else
-        R(store_typed)(d->to, at, type, p);
+    R(put_typed)(d->to, at, type, past_cache, R(probability)(V(load)(d->e + at), &d->factor, is_low));
 }
 
 /* The first or last few, or all, and not past the cache. */

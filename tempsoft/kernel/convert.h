@@ -61,6 +61,14 @@ TS_INLINE void R(store_typed)(char *p, intptr_t i, ts_type type, VR x) {
     (void)type;
 }
 
+/* The same, or past the cache: to numbers that are plain, and a place for a whole vector. */
+TS_INLINE void R(put_typed)(char *p, intptr_t i, ts_type type, int past_cache, VR x) {
+    if (past_cache)
+        V(stream)((REAL *)p + i, x);
+    else
+        R(store_typed)(p, i, type, x);
+}
+
 /* Entries start ... start + n of v, which is not plain, in `buffer`. n <= TS_BLOCK. */
 static const REAL *R(gather)(const ts_vector *v, intptr_t start, intptr_t n, REAL *buffer) {
     const char *p = v->data + start * v->stride;

@@ -18,25 +18,12 @@ static int R(are_few_columns)(const ts_rows *rows, intptr_t first, R(scratch) * 
     return is_time_to_try(&s->tries);
 }
 
-/* Where the results of a category begin, and whether they go past the cache: as whole lines. */
+/* Where the results of a category begin. */
 static inline char *R(category_of_columns)(const ts_rows *rows, intptr_t first, intptr_t category) {
     return rows->out.data + first * rows->out_step + category * rows->out.stride;
 }
 
-static inline int R(go_past_cache)(const ts_rows *rows, intptr_t first) {
-    return rows->past_cache && R(is_plain)(&rows->out) &&
-           (uintptr_t)R(category_of_columns)(rows, first, 0) % TS_LINE == 0 && rows->out.stride % TS_LINE == 0;
-}
-
-/* To one place after another of a category: of a type that need not be that of the logits, or past the cache. */
-TS_INLINE void R(put_in_column)(char *to, intptr_t i, ts_type type, int past_cache, VR x) {
-    if (past_cache)
-        V(stream)((REAL *)to + i, x);
-    else
-        R(store_typed)(to, i, type, x);
-}
-
-/* The exponentials of columns, by hi and lo of each. */
+/* The exponentials of columns, by hi and lo of each, to results of a type that need not be that of the logits. */
 TS_INLINE void R(divide_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, const REAL *hi,
                                  const REAL *lo, ts_type type, int is_low, int past_cache) {
     for (intptr_t category = 0; category < f->n; category++) {
@@ -45,7 +32,7 @@ TS_INLINE void R(divide_columns)(const R(adjacent) * f, const ts_rows *rows, int
         for (intptr_t i = 0; i < f->n_rows; i += LANES) {
             const VR high = V(load)(hi + i), low = V(load)(lo + i);
             const R(factor) factor = is_low ? R(low_factor)(high, low) : R(plain_factor)(high, low);
-            R(put_in_column)(to, i, type, past_cache, R(probability)(V(load)(e + i), &factor, is_low));
+            R(put_typed)(to, i, type, past_cache, R(probability)(V(load)(e + i), &factor, is_low));
         }
     }
 }
@@ -60,12 +47,9 @@ TS_INLINE intptr_t R(softmax_few_columns_of)(const ts_rows *rows, intptr_t first
     const double c = R(adjacent_exp_sums)(&f, k, type, NULL, 1, NULL, 0, 0, sum_hi, sum_lo, &is_low, s);
     if (!remember(!isnan(c), &s->tries))
         return 0;
-    is_low |= !R(inverses)(sum_hi, sum_lo, (int)f.n_rows, 0, LEAST_LO, hi, lo);
-    if (is_low)
-        R(inverses)(sum_hi, sum_lo, (int)f.n_rows, LEAST_DOWN, 0, hi, lo);
-    if (is_low)
+    if (R(inverses_and_range)(sum_hi, sum_lo, (int)f.n_rows, is_low, hi, lo))
         R(divide_columns)(&f, rows, first, hi, lo, rows->out.type, 1, 0);
-    else if (R(go_past_cache)(rows, first))
+    else if (R(columns_past_cache)(rows, first))
         R(divide_columns)(&f, rows, first, hi, lo, PLAIN, 0, 1);
     else if (rows->out.type == type)
         R(divide_columns)(&f, rows, first, hi, lo, type, 0, 0);
@@ -118,7 +102,7 @@ TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *ro
         for (intptr_t i = 0; i < f->n_rows; i += LANES) {
             const R(log_scale) scale = R(fast_log_scale)(inverse, V(load)(minus_hi + i), V(load)(minus_lo + i));
             const VR x = R(load_typed)(R(piece_at)(f, category), i, from_type);
-            R(put_in_column)(to, i, type, past_cache, R(log_probability)(x, &scale));
+            R(put_typed)(to, i, type, past_cache, R(log_probability)(x, &scale));
         }
     }
 }
@@ -131,7 +115,7 @@ TS_INLINE intptr_t R(log_softmax_few_columns_of)(const ts_rows *rows, intptr_t f
         return 0;
     R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
     const R(split) inverse = R(split_of)(plans.k->inverse);
-    if (R(go_past_cache)(rows, first))
+    if (R(columns_past_cache)(rows, first))
         R(subtract_from_columns)(&f, rows, first, type, inverse, minus_hi, minus_lo, PLAIN, 1);
     else if (rows->out.type == type)
         R(subtract_from_columns)(&f, rows, first, type, inverse, minus_hi, minus_lo, type, 0);

@@ -63,6 +63,14 @@ static int R(inverses)(const double *sum_hi, const double *sum_lo, int n, int up
     return !v_mask_any(is_near);
 }
 
+/* The same, and whether quotients by them may be subnormal, as they may if `is_low`: then 2^LEAST_DOWN times that. */
+TS_INLINE int R(inverses_and_range)(const double *sum_hi, const double *sum_lo, int n, int is_low, REAL *hi, REAL *lo) {
+    if (!is_low && R(inverses)(sum_hi, sum_lo, n, 0, LEAST_LO, hi, lo))
+        return 0;
+    R(inverses)(sum_hi, sum_lo, n, LEAST_DOWN, 0, hi, lo);
+    return 1;
+}
+
 /* n vectors of logits to exponentials, one category after another, `step` numbers apart. */
 TS_INLINE void R(exp_lanes)(const REAL *x, intptr_t x_step, intptr_t n, const R(scale) * scale, R(seen) * seen, REAL *e,
                             intptr_t e_step) {

@@ -3,6 +3,13 @@
 /* Numbers from p on before the first line of the cache that is theirs alone. */
 static inline intptr_t R(before_line)(const REAL *p) { return (intptr_t)(-(uintptr_t)p % TS_LINE / sizeof(REAL)); }
 
+/* Whether the results of columns from `first` on go past the cache: as whole lines. */
+static inline int R(columns_past_cache)(const ts_rows *columns, intptr_t first) {
+    const char *to = columns->out.data + first * columns->out_step;
+    return columns->past_cache && columns->out.type == PLAIN && (uintptr_t)to % TS_LINE == 0 &&
+           columns->out.stride % TS_LINE == 0;
+}
+
 #define LINE (TS_LINE / (intptr_t)sizeof(REAL)) /* numbers in a line of the cache */
 
 static void R(copy_past_cache)(const REAL *from, intptr_t n, REAL *to) {

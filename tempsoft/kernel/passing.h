@@ -52,7 +52,7 @@ TS_INLINE R(strip_division) R(strip_division_of)(const R(strip) * t, intptr_t st
         d.least[v] = V(load)(tile->factor_least + at);
         d.is_low |= tile->is_low;
     }
-    d.is_whole = R(strip_past_cache)(t->rows, t->first) && t->width == step;
+    d.is_whole = R(columns_past_cache)(t->rows, t->first) && t->width == step;
     return d;
 }
 
@@ -315,7 +315,7 @@ static intptr_t R(log_softmax_strip)(const ts_rows *rows, intptr_t i, R(scratch)
     }
     if (!is_done)
         return R(take_strip)(rows, i, R(log_softmax_tile), s);
-    const int is_whole = R(strip_past_cache)(rows, i) && t.width == STRIP;
+    const int is_whole = R(columns_past_cache)(rows, i) && t.width == STRIP;
     for (intptr_t k = 0; k < rows->n_categories; k++) {
         const REAL *x = (const REAL *)s->strip + k * STRIP;
         REAL *const to = (REAL *)(rows->out.data + i * rows->out_step + k * rows->out.stride);

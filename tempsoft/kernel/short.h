@@ -228,9 +228,7 @@ static intptr_t R(softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scr
     if (!R(short_plans)(&t, rows, first, MOST_OF_SEVERAL, s))
         return 0;
     REAL hi[TILE], lo[TILE];
-    const int is_low = !t.is_usual || !R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, 0, LEAST_LO, hi, lo);
-    if (is_low)
-        R(inverses)(t.plans.sum_hi, t.plans.sum_lo, TILE, LEAST_DOWN, 0, hi, lo);
+    const int is_low = R(inverses_and_range)(t.plans.sum_hi, t.plans.sum_lo, TILE, !t.is_usual, hi, lo);
     for (int v = 0; v < TILE; v += LANES) {
         const VR high = V(load)(hi + v), low = V(load)(lo + v);
         const R(factor) f = is_low ? R(low_factor)(high, low) : R(plain_factor)(high, low);

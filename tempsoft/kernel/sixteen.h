@@ -108,9 +108,7 @@ TS_INLINE int R(make_sixteen)(R(sixteen) * t, const ts_rows *rows, ts_type type,
     }
     double sum_hi[16], sum_lo[16];
     R(put_sums_of_rows)(sums, sum_hi, sum_lo);
-    t->is_low = !R(inverses)(sum_hi, sum_lo, 16, 0, LEAST_LO, t->hi, t->lo) || !R(is_usual)(&seen);
-    if (t->is_low)
-        R(inverses)(sum_hi, sum_lo, 16, LEAST_DOWN, 0, t->hi, t->lo);
+    t->is_low = R(inverses_and_range)(sum_hi, sum_lo, 16, !R(is_usual)(&seen), t->hi, t->lo);
     return R(is_usual)(&seen) || R(are_in_reach)(t, rows, type, k);
 }
 

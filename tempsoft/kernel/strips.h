@@ -85,16 +85,10 @@ TS_INLINE void R(move_in)(const ts_rows *rows, intptr_t first, intptr_t width, i
         memset(strip + i * whole + bytes, 0, (size_t)(whole - bytes));
 }
 
-/* Whether results for columns from `first` on go past the cache: as whole lines. */
-static int R(strip_past_cache)(const ts_rows *rows, intptr_t first) {
-    const char *to = rows->out.data + first * rows->out_step;
-    return rows->past_cache && (uintptr_t)to % TS_LINE == 0 && rows->out.stride % TS_LINE == 0;
-}
-
 /* A strip of columns from column i on; how many were taken. The others were declined. */
 static intptr_t R(take_strip)(const ts_rows *rows, intptr_t i, R(tile_function) of_tile, R(scratch) * s) {
     const intptr_t width = R(strip_width)(rows, i, STRIP);
-    const int past_cache = R(strip_past_cache)(rows, i);
+    const int past_cache = R(columns_past_cache)(rows, i);
     char *const strip = (char *)s->strip;
     REAL sums[TILE];
     R(tile) tile;

@@ -164,15 +164,15 @@ TS_INLINE void R(fold_across)(vd hi[16], vd lo[16], int n) {
 }
 
 /* That of 16 columns. */
-TS_INLINE R(sum) R(sum_across_first)(R(sum) sums[16], int n) {
+static inline R(sum) R(sum_across)(R(sum) sums[16]) {
     R(sum) total;
     for (int part = 0; part < PARTS; part++) {
         vd hi[16], lo[16];
-        for (int j = 0; j < n; j++) {
+        for (int j = 0; j < 16; j++) {
             hi[j] = sums[j].hi[part];
             lo[j] = R(sum_low)(&sums[j], part);
         }
-        R(fold_across)(hi, lo, n);
+        R(fold_across)(hi, lo, 16);
         total.hi[part] = hi[0];
 #if TS_REAL == 64
         total.lo[part] = lo[0];
@@ -189,8 +189,6 @@ TS_INLINE void R(put_sums)(const R(sum) * total, double *sum_hi, double *sum_lo)
             vd_store(sum_lo + part * VD_LANES, R(sum_low)(total, part));
     }
 }
-
-static inline R(sum) R(sum_across)(R(sum) sums[16]) { return R(sum_across_first)(sums, 16); }
 
 #if TS_REAL == 32
 /* The sums of VD_LANES rows, of which the lanes are left to be added, to memory. */

@@ -41,9 +41,7 @@ TS_INLINE void R(turn_vectors_out)(const REAL *tile, intptr_t n, REAL *p, intptr
 /* A piece of LANES rows, of which the first n categories are wanted. */
 TS_INLINE void R(turn_piece_in)(const REAL *p, intptr_t step, intptr_t n, REAL *tile) {
     VR v[PIECE];
-    for (int j = 0; j < PIECE; j++)
-        v[j] = V(load_pieces)(p + j * step, PIECE * step);
-    V(transpose_pieces)(v);
+    R(turn_piece)(p, step, PIECE, v);
     for (int j = 0; j < PIECE && j < n; j++)
         V(store)(tile + j * TILE, v[j]);
 }
@@ -163,12 +161,10 @@ TS_INLINE void R(columns_out_of)(const REAL *tile, const ts_rows *columns, intpt
 }
 
 static void R(columns_out)(const REAL *tile, const ts_rows *columns, intptr_t first) {
-    const uintptr_t to = (uintptr_t)(columns->out.data + first * columns->out_step);
     const int width = R(width_of_tile)(columns, first);
     if (width < TILE)
         R(columns_out_of)(tile, columns, first, width, 0);
-    else if (columns->past_cache && columns->out.type == PLAIN && to % TS_LINE == 0 &&
-             columns->out.stride % TS_LINE == 0)
+    else if (R(columns_past_cache)(columns, first))
         R(columns_out_of)(tile, columns, first, TILE, 1);
     else
         R(columns_out_of)(tile, columns, first, TILE, 0);
