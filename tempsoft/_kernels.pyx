@@ -14,10 +14,10 @@ from tempsoft import arguments
 
 cimport numpy as np
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, intptr_t, uint64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 cdef extern from "numpy/random/bitgen.h":  # a cimport would import numpy.random, at most of our price
     ctypedef struct bitgen_t:
@@ -283,6 +283,7 @@ def call(gufunc, operands, out, signature, int past_cache=TS_NOT_PAST, int n_thr
 include "_rows.pxi"
 include "_direct.pxi"
 include "_public.pxi"
+include "_memory.pxi"
 
 
 # ---- threads -------------------------------------------------------------------------------------------------------

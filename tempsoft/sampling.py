@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import Extra, broadcast, character, given, run
+from .calls import INDEX, Extra, broadcast, character, given, new_result, run
 from .random import seed_of
 from .workers import Index, resolve
 
-_INDEX = np.dtype(np.int64)
 _kernels.set_seed_of(seed_of)
 
 
@@ -200,16 +199,16 @@ def _draw(
     rows: arguments.Rows, numbers: _Numbers, n_draws: int, options: int, with_log_probs: bool, workers: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Indices, -1 in invalid rows, and log-probabilities if they are wanted, of the batch shape + (draws,)."""
-    indices = np.empty((*rows.batch_shape, n_draws), _INDEX)
-    log_probs = np.empty(indices.shape, rows.working) if with_log_probs else None
+    indices = new_result((*rows.batch_shape, n_draws), INDEX)
+    log_probs = new_result(indices.shape, rows.working) if with_log_probs else None
     together = n_draws if options & _kernels.WITHOUT_REPLACEMENT else MOST_TOGETHER
     for first in range(0, n_draws, together):
         part = slice(first, min(first + together, n_draws))
         operand = numbers(first, part.stop - first)
         if log_probs is None:
-            run(_kernels.draw, rows, (indices[..., part],), _INDEX.char, workers, operand, options)
+            run(_kernels.draw, rows, (indices[..., part],), INDEX.char, workers, operand, options)
         else:
             outputs = indices[..., part], log_probs[..., part]
-            types = _INDEX.char + character(rows.working)
+            types = INDEX.char + character(rows.working)
             run(_kernels.draw_with_log_prob, rows, outputs, types, workers, operand, options)
     return indices, log_probs
