@@ -76,7 +76,8 @@ def test_together_and_one_by_one(compiled, name, dtype):
             continue
         x = rows_of(n, kind).astype(dtype)
         u = np.random.default_rng(n).random((N_ROWS, 3))
-        for function in FUNCTIONS.values() if n in (3, 17) else (FUNCTIONS["softmax"],):
+        few = [FUNCTIONS["softmax"], FUNCTIONS["support"]]
+        for function in FUNCTIONS.values() if n in (3, 17) else few:
             together = function(compiled, x, u, **FILTERS[name])
             assert as_bytes(together) == as_bytes(one_by_one(function, compiled, x, u, FILTERS[name]))
 

@@ -153,7 +153,7 @@ static size_t doubles_of_rows(ts_function which, const ts_rows *rows) {
 
 /* The same, and what work_on_masked in masking.h takes before it. */
 static size_t doubles_of_work(ts_function which, const ts_rows *rows) {
-    if (!ts_are_masked(which, rows))
+    if (!ts_are_masked(rows))
         return doubles_of_rows(which, rows);
     const intptr_t n = ts_n_masked(rows);
     const ts_rows masked = ts_masked(rows, n);

@@ -63,7 +63,7 @@ static void R(work_unfiltered)(ts_function which, const ts_rows *rows, double *s
 #include "masking.h"
 
 static void R(work)(ts_function which, const ts_rows *rows, double *scratch) {
-    if (ts_are_masked(which, rows))
+    if (ts_are_masked(rows))
         R(work_on_masked)(which, rows, scratch);
     else
         R(work_unfiltered)(which, rows, scratch);

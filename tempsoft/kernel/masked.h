@@ -12,11 +12,11 @@ enum {
     TS_MASKED_BYTES = 1 << 14           /* and more where they are no more than this, to stay in L1 */
 };
 
-/* Support is of the row before the cut, and a draw without replacement makes cuts of its own. */
-static inline int ts_are_masked(ts_function which, const ts_rows *rows) {
-    return rows->top_k && which != TS_SUPPORT && rows->n_rows >= TS_MASKED_ROWS && rows->n_categories > 1 &&
-           rows->n_categories <= TS_SHORT && rows->logits.stride == ts_size_of(rows->logits.type) &&
-           rows->options_step == 0 && (*(const int64_t *)rows->options & ~TS_TEMPERATURE_LAST) == 0;
+/* A draw without replacement makes cuts of its own. */
+static inline int ts_are_masked(const ts_rows *rows) {
+    return rows->top_k && rows->n_rows >= TS_MASKED_ROWS && rows->n_categories > 1 && rows->n_categories <= TS_SHORT &&
+           rows->logits.stride == ts_size_of(rows->logits.type) && rows->options_step == 0 &&
+           (*(const int64_t *)rows->options & ~TS_TEMPERATURE_LAST) == 0;
 }
 
 /* Rows that are masked before they are worked on: whole tiles, but for the last. */

@@ -30,6 +30,45 @@ static void R(put_each_masked)(const ts_rows *rows, const ts_rows *masked, intpt
     }
 }
 
+/* The support of n rows from `first` on, one by one. */
+static void R(support_of_rows)(const ts_rows *rows, intptr_t first, intptr_t n, R(scratch) * s) {
+    R(source) row = R(whole)(&rows->logits);
+    ts_knobs knobs;
+    for (intptr_t i = first; i < first + n; i++) {
+        const ts_vector number = {rows->index.data + i * rows->index_step, 0, rows->index.type};
+        const ts_vector mass = {rows->out.data + i * rows->out_step, 0, rows->out.type};
+        R(go_to_row)(rows, i, &row, &knobs, s);
+        R(support_row)(&row, rows->n_categories, &knobs, &number, &mass, s);
+    }
+}
+
+/* How many are left of each row of a tile that was cut, and their mass: of the rows before the cut, too. */
+static void R(put_support)(R(short_cut) * t, const ts_rows *rows, intptr_t first) {
+    const VR none = V(set1)((REAL)-INFINITY);
+    const R(plans) *const plans = &t->tile.plans;
+    REAL count[TILE];
+    double all[TILE];
+    R(mask_tile)(t, t->sorted);
+    for (int v = 0; v < TILE; v += LANES) {
+        VR left = V(set1)(0);
+        for (intptr_t i = 0; i < t->n; i++)
+            left = V(add_where)(left, V(not_le)(V(load)(t->sorted + i * TILE + v), none), V(set1)(1));
+        V(store)(count + v, left);
+    }
+    for (int is_cut = 0; is_cut < 2; is_cut++) {
+        t->tile.e = is_cut ? t->sorted : t->x;
+        R(short_exp)(&t->tile);
+        R(sums_of_columns)(t->tile.e, TILE, t->n, TILE, t->tile.plans.sum_hi, t->tile.plans.sum_lo);
+        if (!is_cut)
+            memcpy(all, plans->sum_hi, sizeof all);
+    }
+    for (int c = 0; c < TILE; c++) {
+        const double share = plans->sum_hi[c] / all[c];
+        *(int64_t *)(rows->index.data + (first + c) * rows->index_step) = (int64_t)count[c];
+        *(REAL *)(rows->out.data + (first + c) * rows->out_step) = (REAL)(share > 1 ? 1 : share);
+    }
+}
+
 /* Some rows at a time. */
 static void R(work_on_masked)(ts_function which, const ts_rows *rows, double *scratch) {
     const unsigned status = begin_call();
@@ -47,12 +86,18 @@ static void R(work_on_masked)(ts_function which, const ts_rows *rows, double *sc
         R(scratch) s = R(scratch_of)(left, which, &some);
         for (intptr_t i = 0; i < some.n_rows; i += TILE) {
             const intptr_t n = some.n_rows - i < TILE ? some.n_rows - i : TILE;
-            if (n == TILE && R(cut_tile)(&t, &some, i, &s))
+            const int is_cut = n == TILE && R(cut_tile)(&t, &some, i, &s);
+            if (is_cut && which == TS_SUPPORT)
+                R(put_support)(&t, &some, i);
+            else if (is_cut)
                 R(put_masked)(&t, &masked, i);
+            else if (which == TS_SUPPORT)
+                R(support_of_rows)(&some, i, n, &s);
             else
                 R(put_each_masked)(&some, &masked, i, n, &s);
         }
-        R(work_unfiltered)(which, &masked, left);
+        if (which != TS_SUPPORT)
+            R(work_unfiltered)(which, &masked, left);
     }
     end_call(status);
 }
