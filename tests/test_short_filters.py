@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import ml_dtypes
 import numpy as np
 import pytest
 from test_team import shared_from
-from ways import as_bytes
+from ways import as_bytes, one_by_one
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 DTYPES = ["float16", BFLOAT16, "float32", "float64"]
@@ -57,20 +58,11 @@ def rows_of(n, kind):
     return x
 
 
-def one_by_one(function, compiled, x, u, filters):
-    """The results of each row by itself, put together."""
-
-    def of_row(i):
-        own = {name: value[i] if isinstance(value, np.ndarray) else value for name, value in filters.items()}
-        result = function(compiled, x[i], u[i], **own)
-        return result if isinstance(result, tuple) else (result,)
-
-    return tuple(np.stack(parts) for parts in zip(*map(of_row, range(N_ROWS)), strict=True))
-
-
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FILTERS)
 def test_together_and_one_by_one(compiled, name, dtype):
+    of_each = {key: value for key, value in FILTERS[name].items() if isinstance(value, np.ndarray)}
+    of_all = {key: value for key, value in FILTERS[name].items() if key not in of_each}
     for n, kind in itertools.product(LENGTHS, ["usual", "ties", "masked", "odd"]):
         if n > 33 and kind != "usual":
             continue
@@ -79,7 +71,8 @@ def test_together_and_one_by_one(compiled, name, dtype):
         few = [FUNCTIONS["softmax"], FUNCTIONS["support"]]
         for function in FUNCTIONS.values() if n in (3, 17) else few:
             together = function(compiled, x, u, **FILTERS[name])
-            assert as_bytes(together) == as_bytes(one_by_one(function, compiled, x, u, FILTERS[name]))
+            alone = one_by_one(partial(function, compiled), x, {"u": u, **of_each}, **of_all)
+            assert as_bytes(together) == as_bytes(alone)
 
 
 @pytest.mark.parametrize("n", range(2, 13))

@@ -10,9 +10,24 @@ from implementations import without_direct_path
 
 from tempsoft import _kernels, calls
 
+EVERY = 9  # row of many that is worked on in a call of its own
 
-def one_by_one(function, x, **options):
-    return np.stack([function(row, **options) for row in x])
+
+def apart(x):
+    """The rows with a gap behind each number, so that kernels take them one after another."""
+    return np.repeat(x, 2, axis=-1)[..., ::2]
+
+
+def one_by_one(function, x, of_each=None, **options):
+    """What rows have by themselves: all of a few, and some of many, in calls of their own. `of_each` are arguments of
+    which each row has one."""
+    of_each = of_each or {}
+    every = function(apart(x), **of_each, **options)
+    for i in range(0, len(x), 1 if len(x) < EVERY else EVERY):
+        alone = function(x[i], **{name: values[i] for name, values in of_each.items()}, **options)
+        row = tuple(part[i] for part in every) if isinstance(every, tuple) else every[i]
+        assert as_bytes(alone) == as_bytes(row)
+    return every
 
 
 def as_bytes(result):
