@@ -52,4 +52,23 @@ static const double LOG_Q[9] = {
     0x1.a7791501fc718p-4,
 };
 
+/* For j = -i modulo 8: bits of c just below 1 / (1 + i/8), plus i << 20;
+ * and about -log(c) - i log(2) / 8; largest error 1.5e-13 = 2^-42.6. */
+#define LOG_INVERSES(EACH) \
+    EACH(0x3f800000u) EACH(0x3f7857a3u) EACH(0x3f72471bu) EACH(0x3f6d4ce8u) \
+    EACH(0x3f6aa7dau) EACH(0x3f6a10ceu) EACH(0x3f6c9d27u) EACH(0x3f736069u)
+
+#define LOG_EIGHTHS(EACH) \
+    EACH(0x0.0p+0f) EACH(0x1.811a460000000p-6f) EACH(0x1.461f380000000p-5f) EACH(0x1.b8c1160000000p-5f) EACH(0x1.e2f7980000000p-5f) EACH(0x1.e489c20000000p-5f) EACH(0x1.9fdff80000000p-5f) EACH(0x1.058a700000000p-5f)
+
+/* log(1 + r) / r on [-1/512, 1/8], relative; largest error 2.2e-10 = 2^-32.1. */
+static const double LOG_F32[6] = {
+    0x1.ffffffffda6adp-1,
+    -0x1.fffffa7a0bc7ap-2,
+    0x1.5552ecda57c6fp-2,
+    -0x1.ff4d5d3b446d2p-3,
+    0x1.8e17d79c6c5c5p-3,
+    -0x1.f812762f52619p-4,
+};
+
 #endif

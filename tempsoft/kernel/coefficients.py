@@ -8,7 +8,7 @@ Needs mpmath and NumPy; a test runs it and compares with the header in the tree.
 """
 
 import numpy as np
-from mpmath import cos, fabs, linspace, log, lu_solve, matrix, mp, mpf, pi, sqrt
+from mpmath import cos, fabs, linspace, log, log1p, lu_solve, matrix, mp, mpf, pi, sqrt
 
 mp.dps = 60
 MARGIN = mpf(1) / 512  # t is rounded to n before its low part is added, so |r| passes 1/2 by up to this
@@ -24,6 +24,12 @@ def log_target(w):
         return mpf(2) / 3, sqrt(w) ** 3
     s = sqrt(w)
     return (log((1 + s) / (1 - s)) - 2 * s) / s**3, s**3
+
+
+def log1p_target(r):
+    """log(1 + r) / r, relative."""
+    value = log1p(r) / r if r else mpf(1)
+    return value, 1 / value
 
 
 def nearly_minimax(target, low, high, powers, fixed):
@@ -76,11 +82,27 @@ def eighths():
     return floats, (max(errors) - min(errors)) / 2
 
 
-def bit_patterns(name, floats, worst):
-    """The floats' bits less j << 20, so that adding 8 n + j at bit 20 multiplies entry j by 2^n."""
-    patterns = np.array(floats, np.float32).view(np.uint32) - (np.arange(8, dtype=np.uint32) << 20)
-    print(f"/* Bits of about {floats[0]:.4f} 2^(j/8), less j << 20; largest error of their ratios", end=" ")
-    print(f"{float(worst):.2g} = 2^{float(log(worst, 2)):.1f}. */")
+def inverses():
+    """For i = 0..7 a float c just below 1 / (1 + i / 8), of which -log(c) - i log(2) / 8 is nearly a float; that float;
+    and the largest error this leaves. Tried are all c within 2^-9.
+    """
+    found, logs, worst = [], [], mpf(0)
+    for i in range(8):
+        highest = np.float32(1) / np.float32(1 + i / 8)
+        tried = (highest.view(np.uint32) - np.arange(1 << 14 if i else 1, dtype=np.uint32)).view(np.float32)
+        left = -np.log(tried.astype(np.longdouble)) - i * np.log(np.longdouble(2)) / 8
+        c = float(tried[np.argmin(np.abs(left - left.astype(np.float32)))])
+        exact = -log(mpf(c)) - i * log(mpf(2)) / 8
+        found.append(c)
+        logs.append(rounded(exact, 24))
+        worst = max(worst, fabs(exact - mpf(logs[-1])))
+    return found, logs, worst
+
+
+def bit_patterns(name, what, floats, steps, worst):
+    """The floats' bits less a step << 20 each, so that adding 8 n and that step at bit 20 multiplies one by 2^n."""
+    patterns = np.array(floats, np.float32).view(np.uint32) - (np.array(steps, np.uint32) << 20)
+    print(f"/* {what} {float(worst):.2g} = 2^{float(log(worst, 2)):.1f}. */")
     each = [f"EACH(0x{bits:08x}u)" for bits in patterns]
     print(f"#define {name}(EACH) \\\n    {' '.join(each[:4])} \\\n    {' '.join(each[4:])}\n")
 
@@ -107,7 +129,8 @@ def main():
     pair("LOG_2", log(mpf(2)))
     print()
     floats, worst = eighths()
-    bit_patterns("EXP2_EIGHTHS", floats, worst)
+    what = f"Bits of about {floats[0]:.4f} 2^(j/8), less j << 20; largest error of their ratios"
+    bit_patterns("EXP2_EIGHTHS", what, floats, range(8), worst)
     half, sixteenth = mpf(1) / 2 + MARGIN, mpf(1) / 16 + MARGIN
     interval = "2^r on [-1/16 - 1/512, 1/16 + 1/512], relative"
     table("EXP2_F32", interval, *fit(exp2_target, -sixteenth, sixteenth, 4, 24, {0: mpf(1)}), "float", "f")
@@ -116,6 +139,14 @@ def main():
     width = (sqrt(mpf(2)) - 1) / (sqrt(mpf(2)) + 1) + mpf(2) ** -20
     what = "q(s^2) in log((1 + s)/(1 - s)) = 2 s + s^3 q(s^2), |s| <= 0.1716, absolute"
     table("LOG_Q", what, *fit(log_target, mpf(0), width**2, 8, 53, {}), "double", "")
+    floats, logs, worst = inverses()
+    order = [-j % 8 for j in range(8)]
+    what = "For j = -i modulo 8: bits of c just below 1 / (1 + i/8), plus i << 20;"
+    what += "\n * and about -log(c) - i log(2) / 8; largest error"
+    bit_patterns("LOG_INVERSES", what, [floats[i] for i in order], [-i % 2**12 for i in order], worst)
+    print(f"#define LOG_EIGHTHS(EACH) \\\n    {' '.join(f'EACH({logs[i].hex()}f)' for i in order)}\n")
+    what = "log(1 + r) / r on [-1/512, 1/8], relative"
+    table("LOG_F32", what, *fit(log1p_target, -MARGIN, mpf(1) / 8, 5, 53, {}), "double", "")
     print("#endif")
 
 

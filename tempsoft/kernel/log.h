@@ -44,28 +44,36 @@ static inline vd_pair vd_log(vd_pair s) {
     return vd_two_sum(twos.hi, vd_add(twos.lo, vd_add(n_log_2_lo, small)));
 }
 
-#define LOGS_MOST 4 /* vectors: those of doubles from two of floats */
+#define LOGS_MOST 2 /* vectors of floats, in as many as hold them of doubles */
+#define LOG_PARTS (VF_LANES / VD_LANES)
 
-/* The same of doubles, to 2^-50 of max(|log s|, 1): what is left of the above where a result is of floats. Of some
+#define ENTRY(value) value,
+static const uint32_t INVERSES[16] = {LOG_INVERSES(ENTRY) LOG_INVERSES(ENTRY)};
+static const float LOGS_OF_EIGHTHS[16] = {LOG_EIGHTHS(ENTRY) LOG_EIGHTHS(ENTRY)};
+
+/* The same of doubles in the range of floats, to 2^-32 of the result and 2^-35 of 1: where that is one of floats. s is
+ * about 2^(-k / 8), k an integer, and r = s c - 1 with c about 1 / s by table, in [-1/512, 1/8] and exact; log s =
+ * log(1 + r) - log c. For s from 1 to 9/8 c is 1, so what is left of a sum beside its largest term is not lost. Of some
  * vectors step by step, as each step has to wait for the one before. */
-static inline void vd_logs_of(vd *s, int n) {
-    const vd one = vd_set1(1);
-    vd power[LOGS_MOST], w[LOGS_MOST], square[LOGS_MOST], q[LOGS_MOST];
-    for (int i = 0; i < n; i++) {
-        power[i] = vd_power(s[i]);
-        s[i] = vd_mul(s[i], vd_times_two_to(one, vd_sub(vd_set1(0x1.8p52), power[i])));
+static inline void vd_logs_of(vd *s, int n_vectors) {
+    vd r[LOGS_MOST * LOG_PARTS], minus_log_c[LOGS_MOST * LOG_PARTS], p[LOGS_MOST * LOG_PARTS];
+    const int n = n_vectors * LOG_PARTS;
+    for (int v = 0; v < n_vectors; v++) {
+        const vf k = vf_minus_eighths(vf_from_vd(s + v * LOG_PARTS)), c = vf_times_two_to_eighths(INVERSES, k);
+        const vf left = vf_entry_of_eight(LOGS_OF_EIGHTHS, k), eighths = vf_from_integer(k);
+        for (int part = 0; part < LOG_PARTS; part++) {
+            const int i = v * LOG_PARTS + part;
+            r[i] = vd_fms(s[i], vf_part_to_vd(c, part), vd_set1(1));
+            minus_log_c[i] = vd_fma(vf_part_to_vd(eighths, part), vd_set1(-LOG_2_HI / 8), vf_part_to_vd(left, part));
+        }
     }
     for (int i = 0; i < n; i++)
-        w[i] = vd_div(vd_sub(s[i], one), vd_add(s[i], one));
-    for (int i = 0; i < n; i++) {
-        square[i] = vd_mul(w[i], w[i]);
-        q[i] = vd_set1(LOG_Q[8]);
-    }
-    for (int at = 7; at >= 0; at--)
+        p[i] = vd_set1(LOG_F32[5]);
+    for (int power = 4; power >= 0; power--)
         for (int i = 0; i < n; i++)
-            q[i] = vd_fma(q[i], square[i], vd_set1(LOG_Q[at]));
+            p[i] = vd_fma(p[i], r[i], vd_set1(LOG_F32[power]));
     for (int i = 0; i < n; i++)
-        s[i] = vd_fma(power[i], vd_set1(LOG_2_HI), vd_fma(vd_mul(square[i], w[i]), q[i], vd_add(w[i], w[i])));
+        s[i] = vd_fma(p[i], r[i], minus_log_c[i]);
 }
 
 /* One logarithm. */

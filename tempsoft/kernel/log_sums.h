@@ -1,7 +1,7 @@
 /* log sum exp of plans: of one, and of as many as a vector has lanes. For REAL, by inclusion.
  *
- * max / T + log(sum / largest exponential), by float64 arithmetic in pairs of doubles. What to make of it is left to
- * logarithms.h.
+ * max / T + log(sum / largest exponential), for float64 by arithmetic in pairs of doubles. What to make of it is left
+ * to logarithms.h.
  */
 
 #if TS_REAL == 64 /* used by both */
@@ -22,28 +22,36 @@ static inline log_sums log_sums_of(vd largest, vd_pair sum, vd max, vd temperatu
 }
 #endif
 
-/* What that is of, a lane for each of some rows. */
+/* What that is of, a lane for each of LANES rows. */
 typedef struct {
-    vd largest, max, temperature;
-    vd_pair sum, inverse; /* of the temperature */
+    VR largest; /* exponential */
+    vd max[WIDTHS], temperature[WIDTHS];
+    vd_pair sum[WIDTHS], inverse[WIDTHS]; /* of the temperature */
 } R(log_terms);
 
-/* The same for the fast formula: of floats a double does, with two divisions instead of six. */
+/* The same for the fast formula, of one or two vectors of rows. Of floats a double does, and one division of floats: of
+ * 1 / largest the error is known, and with it the quotient is that of doubles. */
 TS_INLINE void R(fast_log_sums_of)(const R(log_terms) * of, int n, log_sums *log) {
 #if TS_REAL == 32
-    vd logs[LOGS_MOST];
-    for (int i = 0; i < n; i++)
-        logs[i] = vd_div(of[i].sum.hi, of[i].largest);
+    vd logs[LOGS_MOST * WIDTHS];
+    for (int v = 0; v < n; v++) {
+        const vf one = vf_set1(1), inverse = vf_div(one, of[v].largest), error = vf_fms(inverse, of[v].largest, one);
+        for (int part = 0; part < WIDTHS; part++) {
+            const vd e = vf_part_to_vd(error, part), q = vd_mul(of[v].sum[part].hi, vf_part_to_vd(inverse, part));
+            logs[v * WIDTHS + part] = vd_fma(e, vd_fms(e, q, q), q); /* q (1 - e + e^2) */
+        }
+    }
     vd_logs_of(logs, n);
-    for (int i = 0; i < n; i++) {
-        const vd max = of[i].max, m = vd_mul(max, of[i].inverse.hi);
-        const vd_pair scaled_max = {m, vd_fma(max, of[i].inverse.lo, vd_fms(max, of[i].inverse.hi, m))};
-        log[i].above_max = (vd_pair){logs[i], vd_set1(0)};
-        log[i].whole = vd_pair_add(scaled_max, log[i].above_max);
+    for (int i = 0; i < n * WIDTHS; i++) {
+        const R(log_terms) *const terms = of + i / WIDTHS;
+        const vd max = terms->max[i % WIDTHS];
+        const vd_pair inverse = terms->inverse[i % WIDTHS];
+        const vd whole = vd_fma(max, inverse.hi, vd_fma(max, inverse.lo, logs[i]));
+        log[i] = (log_sums){{whole, vd_set1(0)}, {logs[i], vd_set1(0)}};
     }
 #else
     for (int i = 0; i < n; i++)
-        log[i] = log_sums_of(of[i].largest, of[i].sum, of[i].max, of[i].temperature);
+        log[i] = log_sums_of(of[i].largest, of[i].sum[0], of[i].max[0], of[i].temperature[0]);
 #endif
 }
 
@@ -61,10 +69,16 @@ static log_sums R(log_sums_of_row)(const ts_plan *plan) {
     }
     R(exp_fast)(&e, 1, &scale, &unused, NULL);
     const vd_pair inverse = {vd_set1(k->inverse.hi), vd_set1(k->inverse.lo)};
-    const R(log_terms) of = {vd_set1((double)V(largest)(e)), max, temperature, sum, inverse};
-    log_sums log;
-    R(fast_log_sums_of)(&of, 1, &log);
-    return log;
+    R(log_terms) of = {.largest = e};
+    for (int part = 0; part < WIDTHS; part++) {
+        of.max[part] = max;
+        of.temperature[part] = temperature;
+        of.sum[part] = sum;
+        of.inverse[part] = inverse;
+    }
+    log_sums log[WIDTHS];
+    R(fast_log_sums_of)(&of, 1, log);
+    return log[0];
 }
 
 #define TILE (TS_TILE_BYTES / (int)sizeof(REAL)) /* rows that are worked on together, */
@@ -158,7 +172,7 @@ static inline R(temperatures) R(temperatures_from)(const double *temperature) {
 
 /* Of one or two vectors of rows from `first` on, a lane each. */
 TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, log_sums *log) {
-    R(log_terms) of[2 * WIDTHS];
+    R(log_terms) of[2];
     for (int v = 0; v < n; v++) {
         const intptr_t row = first + v * LANES;
         const R(temperatures) t = R(temperatures_of)(p, row);
@@ -171,6 +185,7 @@ TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, lo
         R(seen) unused = R(nothing_seen)();
         VR e = max;
         R(exp_fast)(&e, 1, &scale, &unused, NULL);
+        of[v].largest = e;
         for (int part = 0; part < WIDTHS; part++) {
             const intptr_t at = row + part * VD_LANES;
             vd_pair sum = {vd_load(p->sum_hi + at), vd_set1(0)};
@@ -179,9 +194,11 @@ TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, lo
             const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
             sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
 #endif
-            of[v * WIDTHS + part] =
-                (R(log_terms)){R(part)(e, part), R(part)(max, part), t.temperature[part], sum, t.inverse[part]};
+            of[v].max[part] = R(part)(max, part);
+            of[v].temperature[part] = t.temperature[part];
+            of[v].sum[part] = sum;
+            of[v].inverse[part] = t.inverse[part];
         }
     }
-    R(fast_log_sums_of)(of, n * WIDTHS, log);
+    R(fast_log_sums_of)(of, n, log);
 }

@@ -72,6 +72,14 @@ static inline vf vf_times_two_to_eighths(const uint32_t table[16], vf k) {
     const __m256i bits = _mm256_castps_si256(k), eight = _mm256_loadu_si256((const __m256i *)table);
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_permutevar8x32_epi32(eight, bits), _mm256_slli_epi32(bits, 20)));
 }
+static inline vf vf_minus_eighths(vf x) {
+    const __m256i below = _mm256_sub_epi32(_mm256_set1_epi32(0x3f8fffff), _mm256_castps_si256(x));
+    return _mm256_castsi256_ps(_mm256_srai_epi32(below, 20));
+}
+static inline vf vf_entry_of_eight(const float table[16], vf k) {
+    return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), _mm256_castps_si256(k));
+}
+static inline vf vf_from_integer(vf k) { return _mm256_cvtepi32_ps(_mm256_castps_si256(k)); }
 
 static inline void vf_stream(float *p, vf x) { _mm256_stream_ps(p, x); }
 static inline void vd_stream(double *p, __m256d x) { _mm256_stream_pd(p, x); }

@@ -68,6 +68,14 @@ static inline vf vf_times_two_to_eighths(const uint32_t table[16], vf k) {
     const __m512 entry = _mm512_permutexvar_ps(bits, _mm512_loadu_ps((const float *)table));
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(entry), _mm512_slli_epi32(bits, 20)));
 }
+static inline vf vf_minus_eighths(vf x) {
+    const __m512i below = _mm512_sub_epi32(_mm512_set1_epi32(0x3f8fffff), _mm512_castps_si512(x));
+    return _mm512_castsi512_ps(_mm512_srai_epi32(below, 20));
+}
+static inline vf vf_entry_of_eight(const float table[16], vf k) {
+    return _mm512_permutexvar_ps(_mm512_castps_si512(k), _mm512_loadu_ps(table));
+}
+static inline vf vf_from_integer(vf k) { return _mm512_cvtepi32_ps(_mm512_castps_si512(k)); }
 
 static inline void vf_stream(float *p, vf x) { _mm512_stream_ps(p, x); }
 static inline void vd_stream(double *p, __m512d x) { _mm512_stream_pd(p, x); }

@@ -128,6 +128,25 @@ static inline vf vf_times_two_to_eighths(const uint32_t table[16], vf k) {
     memcpy(&k, &bits, sizeof k);
     return k;
 }
+/* -(8 n + i), an integer, of a positive x from 2^n (1 + i / 8) on and below the next of these. */
+static inline vf vf_minus_eighths(vf x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof x);
+    const int32_t k = (int32_t)(0x3f8fffffu - bits) >> 20;
+    memcpy(&x, &k, sizeof x);
+    return x;
+}
+/* The entry of the last three bits of an integer, of eight and the same eight again. */
+static inline vf vf_entry_of_eight(const float table[16], vf k) {
+    uint32_t bits;
+    memcpy(&bits, &k, sizeof k);
+    return table[bits & 7];
+}
+static inline vf vf_from_integer(vf k) {
+    int32_t number;
+    memcpy(&number, &k, sizeof k);
+    return (float)number;
+}
 
 static inline vd vd_set1(double x) { return x; }
 static inline vd vd_load(const double *p) { return *p; }

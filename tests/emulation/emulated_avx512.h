@@ -154,6 +154,10 @@ static inline emulated_512 emulated_shuffle_quarters(emulated_512 a, emulated_51
 #define _mm512_shuffle_f64x2 emulated_shuffle_quarters
 
 static inline emulated_512 _mm512_set1_epi32(int x) { EACH(16, r.u[i] = (uint32_t)x); }
+static inline emulated_512 _mm512_srai_epi32(emulated_512 a, unsigned n) {
+    EACH(16, r.u[i] = (uint32_t)((int32_t)a.u[i] >> n));
+}
+static inline emulated_512 _mm512_cvtepi32_ps(emulated_512 a) { EACH(16, r.f[i] = (float)(int32_t)a.u[i]); }
 static inline emulated_512 _mm512_slli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] << n); }
 static inline emulated_512 _mm512_srli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] >> n); }
 static inline emulated_512 _mm512_max_epu32(emulated_512 a, emulated_512 b) {
