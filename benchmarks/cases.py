@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 SOFTMAX, LOG_SOFTMAX, LOGSUMEXP, ENTROPY, LOG_PROB = "softmax", "log_softmax", "logsumexp", "entropy", "log_prob"
-SAMPLE, SAMPLE_WEIGHTS, TOP_LOG_PROBS = "sample", "sample_weights", "top_log_probs"
+SAMPLE, SAMPLE_WEIGHTS, TOP_LOG_PROBS, SUPPORT = "sample", "sample_weights", "top_log_probs", "support"
 MAPS = (SOFTMAX, LOG_SOFTMAX)  # a number for each logit
 DRAWS = (SAMPLE, SAMPLE_WEIGHTS)
+PAIRS = (TOP_LOG_PROBS, SUPPORT)  # of arrays
 
 # the input, from a generator, a shape and a float type
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any, Any], np.ndarray]] = {
@@ -147,6 +148,8 @@ class Case:
             results = 8 * self.n_rows * self.n_draws
         elif function == TOP_LOG_PROBS:
             results = (8 + number) * self.n_rows * (self.n_best or 0)
+        elif function == SUPPORT:
+            results = (8 + number) * self.n_rows
         else:
             results = number * self.n_rows
         return logits + parameters + results
@@ -225,7 +228,7 @@ CASES: tuple[Case, ...] = (
     Case(name="hundred_labels", shape=(300_000, 100), functions=_OF_LABELS[:-1], main=(SOFTMAX,)),
     # actions of many agents, each as curious as it is; digits that are likely enough
     Case(name="many_agents", shape=(200_000, 10), functions=(*MAPS, SAMPLE), main=(), temperature=(0.5, 2.0)),
-    Case(name="likely_digits", shape=(200_000, 10), functions=(SAMPLE,), main=(), filters=(("top_p", 0.9),)),
+    Case(name="likely_digits", shape=(200_000, 10), functions=(SAMPLE, SUPPORT), main=(), filters=(("top_p", 0.9),)),
     # class scores of the pixels of an image, classes first; a mask of three classes; classes of many
     _PIXELS,
     replace(_PIXELS, name="pixel_mask", shape=(3, 1_000_000), functions=MAPS, main=()),

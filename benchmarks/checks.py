@@ -14,7 +14,19 @@ import numpy as np
 
 from tempsoft import reference
 
-from .cases import DRAWS, ENTROPY, LOG_PROB, LOG_SOFTMAX, LOGSUMEXP, MAPS, SAMPLE_WEIGHTS, SOFTMAX, TOP_LOG_PROBS, Case
+from .cases import (
+    DRAWS,
+    ENTROPY,
+    LOG_PROB,
+    LOG_SOFTMAX,
+    LOGSUMEXP,
+    MAPS,
+    SAMPLE_WEIGHTS,
+    SOFTMAX,
+    SUPPORT,
+    TOP_LOG_PROBS,
+    Case,
+)
 from .implementations import Implementation, Task, demand
 
 MOST_NUMBERS, FEWEST_ROWS, FEWEST_ROWS_OF_DRAWS = 1 << 20, 4, 64  # of the subset
@@ -45,6 +57,8 @@ def check(implementation: Implementation, function: str, case: Case, task: Task,
         _check_draws(function, case, task, result)
         return None
     values = task.as_array(result)
+    if function == SUPPORT:
+        return _check_support(implementation, case, *values)
     if function == TOP_LOG_PROBS:
         values, indices = values
         _check_best(case, indices)
@@ -126,6 +140,21 @@ def _expected(function: str, case: Case) -> np.ndarray:
         return np.log(total) - (weights * kept).sum(axis=-1, keepdims=True) / total
     assert function == LOGSUMEXP
     return np.log(total) + logits.max(axis=-1, keepdims=True).astype(np.longdouble) / temperatures[:, None]
+
+
+def _check_support(implementation: Implementation, case: Case, number: np.ndarray, mass: np.ndarray) -> float:
+    """As many as the reference keeps, but for one more or less where a sum is next to its target; their mass."""
+    rows = _rows(case)
+    logits, temperatures = _input(case, rows)
+    expected, share = reference.support(logits.astype(np.float64), temperatures, **dict(case.filters))
+    demand(number.shape == mass.shape == case.batch_shape, f"shapes {number.shape} and {mass.shape}")
+    number, mass = number.reshape(case.n_rows)[rows], mass.reshape(case.n_rows)[rows]
+    is_same = number == expected
+    demand((np.abs(number - expected) <= 1).all() and is_same.mean() > 1 - 1e-4, "not the number that is kept")
+    error = largest_error(SOFTMAX, mass[is_same], share[is_same].astype(np.longdouble))
+    bound = allowed(implementation, mass.dtype)
+    demand(error <= bound, f"{error:.1f} ulp off, {bound:.0f} allowed")
+    return error
 
 
 def _check_best(case: Case, indices: np.ndarray) -> None:

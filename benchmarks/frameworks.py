@@ -22,11 +22,12 @@ from .cases import (
     SAMPLE,
     SAMPLE_WEIGHTS,
     SOFTMAX,
+    SUPPORT,
     TOP_LOG_PROBS,
     Case,
 )
 from .implementations import Implementation, Task
-from .peers import temperature_along_rows
+from .peers import is_support_of_top_p, temperature_along_rows
 
 
 class Torch(Implementation):
@@ -39,7 +40,8 @@ class Torch(Implementation):
 
     def does(self, function: str, case: Case) -> bool:
         if case.filters:
-            return [name for name, _ in case.filters] == ["top_k"] and case.temperature == 1.0
+            is_top_k = [name for name, _ in case.filters] == ["top_k"]
+            return (function == SAMPLE and is_top_k and case.temperature == 1.0) or is_support_of_top_p(function, case)
         return function in (*MAPS, LOGSUMEXP) or (case.axis == -1 and len(case.shape) <= 2)
 
     def uses(self, threads: int) -> int:
@@ -72,6 +74,11 @@ class Torch(Implementation):
             log_p = torch.log_softmax(tempered(), case.axis)
             return -(log_p.exp() * log_p).sum(case.axis)
 
+        def support() -> Any:
+            cumulative = torch.softmax(tempered(), -1).sort(-1, descending=True).values.cumsum(-1)
+            number = (cumulative < dict(case.filters)["top_p"]).sum(-1) + 1
+            return number, cumulative.gather(-1, number[..., None] - 1)[..., 0]
+
         if function in (*MAPS, LOGSUMEXP):
             arguments = {"out": _tensor(case.output())} if function in MAPS and case.ready_output else {}
             call = getattr(torch, function)
@@ -85,6 +92,8 @@ class Torch(Implementation):
             return Task(partial(torch.topk, logits, case.n_best, -1), partial(_best, logits))
         if function == SAMPLE_WEIGHTS:
             return Task(partial(torch.multinomial, logits, n_draws, replacement=True), _array)
+        if function == SUPPORT:
+            return Task(support, lambda pair: tuple(map(_array, pair)))
         return Task({SAMPLE: sample_of_best if case.filters else sample, ENTROPY: entropy}[function], _array)
 
 

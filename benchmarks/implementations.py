@@ -18,7 +18,7 @@ import numpy as np
 
 import tempsoft
 
-from .cases import DRAWS, LOG_PROB, MAPS, SAMPLE, TOP_LOG_PROBS, Case
+from .cases import DRAWS, LOG_PROB, MAPS, PAIRS, SAMPLE, TOP_LOG_PROBS, Case
 
 OURS, PEER, CEILING = "ours", "peer", "ceiling"  # kinds
 
@@ -33,7 +33,7 @@ def demand(condition: Any, text: str) -> None:
 
 
 class Task(NamedTuple):
-    """`run` is what is timed; `as_array` makes its result an array (two for `top_log_probs`); `numbers` are the uniform
+    """`run` is what is timed; `as_array` makes its result an array (two for `PAIRS`); `numbers` are the uniform
     numbers behind the draws of the first run, where they can be known; `own_check` takes the place of the checks where
     the result is not the function's.
     """
@@ -109,7 +109,7 @@ class Tempsoft(Implementation):
             if case.num_samples is not None:
                 arguments["num_samples"] = case.num_samples
         run = partial(getattr(self._module, function), case.logits(), **arguments)
-        return Task(run, tuple if function == TOP_LOG_PROBS else np.asarray, numbers)
+        return Task(run, tuple if function in PAIRS else np.asarray, numbers)
 
 
 class PlainDraw(Tempsoft):

@@ -16,7 +16,20 @@ import numpy as np
 
 import tempsoft
 
-from .cases import ENTROPY, LOG_PROB, LOG_SOFTMAX, LOGSUMEXP, MAPS, SAMPLE, SAMPLE_WEIGHTS, SOFTMAX, TOP_LOG_PROBS, Case
+from .cases import (
+    ENTROPY,
+    LOG_PROB,
+    LOG_SOFTMAX,
+    LOGSUMEXP,
+    MAPS,
+    PAIRS,
+    SAMPLE,
+    SAMPLE_WEIGHTS,
+    SOFTMAX,
+    SUPPORT,
+    TOP_LOG_PROBS,
+    Case,
+)
 from .implementations import Implementation, Task
 
 
@@ -25,6 +38,11 @@ def temperature_along_rows(case: Case) -> float | np.ndarray | None:
     if not case.has_temperature_per_row:
         return None if case.temperature == 1.0 else case.temperature
     return np.expand_dims(case.temperatures(), case.axis).astype(case.number_type)
+
+
+def is_support_of_top_p(function: str, case: Case) -> bool:
+    """Whether it is this function and filter: probabilities in falling order are added up until they reach top_p."""
+    return function == SUPPORT and [name for name, _ in case.filters] == ["top_p"] and case.axis == -1
 
 
 class NumpyExpression(Implementation):
@@ -36,7 +54,9 @@ class NumpyExpression(Implementation):
 
     def does(self, function: str, case: Case) -> bool:
         # ml_dtypes sums in bfloat16: over 1000 categories that is no softmax
-        return case.num_samples is None and not case.filters and case.dtype != "bfloat16"
+        if case.filters:
+            return is_support_of_top_p(function, case)
+        return case.num_samples is None and case.dtype != "bfloat16"
 
     def task(self, function: str, case: Case, threads: int = 1) -> Task:
         logits, axis, temperature = case.logits(), case.axis, temperature_along_rows(case)
@@ -91,13 +111,18 @@ class NumpyExpression(Implementation):
             values = np.take_along_axis(values, order, axis) - logsumexp()[..., None]
             return values, np.take_along_axis(best, order, axis)
 
+        def support() -> tuple[np.ndarray, np.ndarray]:
+            cumulative = np.cumsum(np.sort(softmax(), axis)[..., ::-1], axis)
+            number = (cumulative < dict(case.filters)["top_p"]).sum(axis) + 1
+            return number, np.take_along_axis(cumulative, number[..., None] - 1, axis)[..., 0]
+
         runs: dict[str, Callable[[], Any]] = {
             SOFTMAX: softmax, LOG_SOFTMAX: log_softmax, LOGSUMEXP: logsumexp, ENTROPY: entropy, LOG_PROB: log_prob,
-            SAMPLE: sample, SAMPLE_WEIGHTS: sample_weights, TOP_LOG_PROBS: top_log_probs,
+            SAMPLE: sample, SAMPLE_WEIGHTS: sample_weights, TOP_LOG_PROBS: top_log_probs, SUPPORT: support,
         }  # fmt: skip
         if function in (SAMPLE, SAMPLE_WEIGHTS):
             return Task(runs[function], numbers=np.random.default_rng(case.seed).random((case.n_rows, 1)))
-        return Task(runs[function], tuple if function == TOP_LOG_PROBS else np.asarray)
+        return Task(runs[function], tuple if function in PAIRS else np.asarray)
 
 
 class GeneratorChoice(Implementation):

@@ -17,6 +17,8 @@ import time
 import numpy as np
 import pytest
 
+import tempsoft
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 pytestmark = pytest.mark.skipif(not (ROOT / "benchmarks").exists(), reason="this copy of the tree has no benchmarks")
@@ -162,6 +164,25 @@ def test_a_wrong_rival_is_not_timed():
         "a little off": "wrong", "one value off": "wrong", "not a number": "wrong", "another shape": "wrong",
         "fails": "failed",
     }  # fmt: skip
+
+
+def test_a_wrong_support_is_not_timed():
+    cases = module("cases")
+    case = cases.Case(name="small", shape=(300, 10), functions=(cases.SUPPORT,), filters=(("top_p", 0.9),))
+
+    def right(case):
+        return np.array(tempsoft.reference.support(case.logits().astype(float), top_p=0.9))
+
+    rivals = [
+        rival("right", right),
+        rival("one more of each", lambda case: right(case) + np.array([[1], [0]])),
+        rival("more of one", lambda case: right(case) + np.array([np.arange(300) == 7, np.zeros(300)])),
+        rival("less mass", lambda case: right(case) * np.array([[1], [0.99]])),
+        rival("another shape", lambda case: right(case)[:, :10]),
+    ]
+    row = measured(cases.SUPPORT, case, *rivals)
+    assert set(row["results"]) == {"tempsoft", "right"}
+    assert all(reason.startswith("wrong: ") for reason in row["left_out"].values())
 
 
 def test_wrong_draws_are_not_timed():
