@@ -63,8 +63,28 @@ cdef inline ts_type type_of_working(const plain_call *c) noexcept:
     return TS_F64 if c.working == np.NPY_DOUBLE else TS_F32
 
 
+cdef void run_in_turns(ts_function which, plain_call *c) noexcept:
+    """Rows that are steps of one length at a time, as those on either side of a middle axis."""
+    cdef ts_rows some
+    cdef np.npy_intp first, n_turns = 1
+    cdef int i
+    for i in range(c.split + 1):
+        if i != c.axis:
+            n_turns *= np.PyArray_DIM(<np.ndarray>c.logits, i)
+    for i in range(n_turns):
+        first = i * (c.rows.n_rows // n_turns)
+        some = ts_some(&c.rows, first, c.rows.n_rows // n_turns)
+        some.logits.data = c.rows.logits.data + i * c.logits_turn
+        if which == TS_SOFTMAX or which == TS_LOG_SOFTMAX:
+            some.out.data = c.rows.out.data + i * c.out_turn
+        run(which, c.working == np.NPY_DOUBLE, &some, 1)
+
+
 cdef int run_plain(ts_function which, plain_call *c) except -1:
-    run(which, c.working == np.NPY_DOUBLE, &c.rows, c.n_threads)
+    if c.split < 0:
+        run(which, c.working == np.NPY_DOUBLE, &c.rows, c.n_threads)
+    else:
+        run_in_turns(which, c)
     if ts_take_out_of_memory():
         raise MemoryError("no memory for the scratch space of a row")
     return 0
@@ -76,7 +96,9 @@ cdef object map_plain(ts_function which, plain_call *c, object out):
         out = empty(c, c.dtype, c.axis, c.rows.n_categories)
     elif not is_plain_output(c, <object>c.logits, out):
         return None
-    if not lay_result(&c.rows.out, &c.rows.out_step, <np.ndarray>out, c.axis, c.rows.logits.type):
+    c.rows.out = ts_vector(np.PyArray_BYTES(<np.ndarray>out), np.PyArray_STRIDE(<np.ndarray>out, c.axis),
+                           c.rows.logits.type)
+    if not lie_in_turns(<np.ndarray>out, c.axis, c.split, &c.rows.out_step, &c.out_turn):
         return None
     run_plain(which, c)
     return out

@@ -87,6 +87,7 @@ cdef extern from "kernel/plan.h" nogil:
         uint64_t *n_infinite
 
     intptr_t ts_size_of(ts_type type)
+    ts_rows ts_some(const ts_rows *rows, intptr_t first, intptr_t n)
     const ts_kernels *ts_kernels_at(int i)
     int ts_is_supported(const ts_kernels *kernels)
     intptr_t ts_cache_bytes()

@@ -43,6 +43,8 @@ cdef struct plain_call:
     np.npy_intp shape[MOST_AXES]   # of the batch
     bint may_grow                  # to the shape of a parameter
     bint has_arrays                # among the parameters
+    int split                      # axes up to this one are turns, those behind it the rows of a turn; or -1
+    intptr_t logits_turn, out_turn  # bytes from turn to turn
     int n_threads                  # it may take
     PyObject *logits               # the array
 
@@ -108,20 +110,31 @@ cdef inline object plain_counts(object value):
 
 # ---- from arguments to rows ------------------------------------------------------------------------------------------
 
-cdef bint lie_evenly(np.ndarray array, int axis, intptr_t *step) noexcept:
-    """Whether the axes but `axis` are in C order steps of one length, and that length."""
+cdef int first_even_axis(np.ndarray array, int axis, int end, intptr_t *step) noexcept:
+    """The first axis of those before `end` and but for `axis` that are in C order steps of one length; that length."""
     cdef np.npy_intp n = 1
     cdef int i
     step[0] = 0
-    for i in range(np.PyArray_NDIM(array) - 1, -1, -1):
+    for i in range(end - 1, -1, -1):
         if i == axis or np.PyArray_DIM(array, i) == 1:
             continue
         if n == 1:
             step[0] = np.PyArray_STRIDE(array, i)
         elif np.PyArray_STRIDE(array, i) != step[0] * n:
-            return False
+            return i + 1
         n *= np.PyArray_DIM(array, i)
-    return True
+    return 0
+
+
+cdef inline bint lie_evenly(np.ndarray array, int axis, intptr_t *step) noexcept:
+    """Whether all axes but `axis` are in C order steps of one length, and that length."""
+    return first_even_axis(array, axis, np.PyArray_NDIM(array), step) == 0
+
+
+cdef inline bint lie_in_turns(np.ndarray array, int axis, int split, intptr_t *step, intptr_t *turn) noexcept:
+    """Whether those behind `split` are, and those up to it, of another length."""
+    return (first_even_axis(array, axis, np.PyArray_NDIM(array), step) <= split + 1
+            and first_even_axis(array, axis, split + 1, turn) == 0)
 
 
 cdef bint lay_logits(plain_call *c, object logits, object axis) noexcept:
@@ -152,7 +165,8 @@ cdef bint lay_logits(plain_call *c, object logits, object axis) noexcept:
         return False
     c.logits = <PyObject *>logits
     memset(&c.rows, 0, sizeof(c.rows))
-    if not lie_evenly(array, c.axis, &c.rows.logits_step):
+    c.split = first_even_axis(array, c.axis, n_axes, &c.rows.logits_step) - 1
+    if first_even_axis(array, c.axis, c.split + 1, &c.logits_turn) > 0:
         return False
     c.rows.n_categories = np.PyArray_DIM(array, c.axis)
     c.rows.n_rows = np.PyArray_SIZE(array) // c.rows.n_categories
@@ -273,7 +287,7 @@ cdef bint have_threads(plain_call *c, object workers) except -1:
     c.n_threads = 1
     if numbers > few_logits or not (workers is None or (type(workers) is int and workers == 1)):
         c.n_threads = _threads_for(numbers, numbers * ts_size_of(c.rows.logits.type), c.rows.top_k != NULL, workers)
-    return c.n_threads > 0
+    return c.n_threads > 0 and (c.n_threads == 1 or c.split < 0)
 
 
 cdef object begin(plain_call *c, logits, temperature, axis, workers):

@@ -20,7 +20,9 @@ DTYPES = (np.float32, np.float64, np.float16, limits.ml_dtypes.bfloat16, np.int6
 def arrays(draw):
     """Logits or weights of few shapes and many layouts, sometimes with odd values."""
     shape = draw(
-        st.sampled_from([(4,), (1,), (3, 5), (1, 6), (6, 1), (2, 3, 4), (2, 1, 4), (1, 1), (0, 3), (3, 0), ()])
+        st.sampled_from(
+            [(4,), (1,), (3, 5), (1, 6), (6, 1), (2, 3, 4), (2, 1, 4), (3, 2, 2, 2), (1, 1), (0, 3), (3, 0), ()]
+        )
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     x = rng.normal(1, 3, shape)
@@ -82,7 +84,7 @@ def outcome(function, arguments, options):
 def calls(draw):
     name = draw(st.sampled_from([name for name in implementations.FUNCTIONS if name != "uniforms"]))
     x = draw(arrays())
-    axis = draw(mostly([-1, -1, 0, np.ndim(x) - 1], [1, -2, 2, 5, None]))
+    axis = draw(mostly([-1, -1, 0, np.ndim(x) - 1, np.ndim(x) - 2], [1, -2, 2, 5, None]))
     batch = np.shape(x) if axis is None else tuple(np.delete(np.shape(x), axis)) if -1 <= axis < np.ndim(x) != 0 else ()
     arguments, options = [x], {"axis": axis, "workers": draw(mostly([None, 1, 2], [0, "2"]))}
     if name == "log_prob":
@@ -163,6 +165,9 @@ OF_ROWS = np.array([0.5, 1.0, 2.0])
 DIRECT = {
     "plain": lambda: tempsoft.softmax(X),
     "axis 0": lambda: tempsoft.softmax(X, axis=0),
+    "a middle axis": lambda: tempsoft.softmax(np.stack([X, X]), axis=1),
+    "draws over a middle axis": lambda: tempsoft.sample(np.stack([X, X]), axis=1, num_samples=2, rng=1),
+    "rows in turns": lambda: tempsoft.entropy(np.stack([X, X])[:, 1:], [[0.5, 1.0], [2.0, 3.0]]),
     "a list": lambda: tempsoft.log_softmax([1.0, 2.0]),
     "integers": lambda: tempsoft.entropy(np.arange(4)),
     "a step": lambda: tempsoft.softmax(X[:, ::2]),
@@ -183,7 +188,7 @@ DIRECT = {
     "out": lambda: tempsoft.softmax(X, out=np.empty_like(X)),
 }
 OTHERS = {
-    "a middle axis": lambda: tempsoft.softmax(np.stack([X, X]), axis=1),
+    "turns in turns": lambda: tempsoft.softmax(np.zeros((2, 3, 4, 5), np.float32)[:, :2, :3]),
     "a batch that grows": lambda: tempsoft.softmax(X, [[0.5], [1.0]]),
     "byte-swapped": lambda: tempsoft.softmax(X.astype(">f4")),
     "no rows": lambda: tempsoft.softmax(X[:0]),
