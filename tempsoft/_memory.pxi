@@ -9,6 +9,7 @@ cdef extern from "kernel/kept.h":
     void *ts_kept_realloc(void *context, void *memory, size_t bytes) noexcept
     void ts_kept_free(void *context, void *memory, size_t bytes) noexcept
     size_t ts_forget_memory()
+    void ts_forget_before_fork()
 
 cdef extern from "numpy/arrayobject.h":
     ctypedef struct PyDataMemAllocator:
@@ -50,3 +51,8 @@ def empty_kept(shape, dtype):
 def forget_memory():
     """Let the system have all memory that is kept, and return how many bytes that was."""
     return ts_forget_memory()
+
+
+def forget_before_fork():
+    """The same, and also, when it is given back, memory that is in use now."""
+    ts_forget_before_fork()

@@ -126,6 +126,8 @@ def direct_threads(numbers: int, n_bytes: int, has_filters: bool, workers: Any) 
 
 
 _kernels.set_threads_for(direct_threads, SMALLEST_SHARED)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_kernels.forget_before_fork)
 
 
 def _is_one_loop(n_axes: int, arrays: tuple[np.ndarray, ...]) -> bool:

@@ -279,3 +279,16 @@ thread.join()
 """
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_has_all_the_mass(compiled, dtype):
+    """Its log-probability is 0, whatever is rounded on the way."""
+    x = (10 * np.random.default_rng(1).normal(size=(2000, 1))).astype(dtype)
+    peaked = np.concatenate([x - np.asarray(200, x.dtype), x, x - np.asarray(300, x.dtype)], axis=1)
+    for t in (1e-4, 0.05, 0.1, 0.3, 0.7, 0.9, 1.0, 1.3, 1.7, np.linspace(0.01, 2, 2000)):
+        assert (compiled.log_softmax(x, t) == 0).all()
+        assert (compiled.log_softmax(peaked, t)[:, 1] == 0).all()
+        assert (compiled.log_softmax(peaked.T.copy(), t, axis=0)[1] == 0).all()
+        assert (compiled.log_prob(peaked, np.ones(2000, int), t) == 0).all()
+        assert (compiled.top_log_probs(peaked, 1, t)[0] == 0).all()
+        assert (compiled.sample(peaked, t, top_k=1, rng=1, return_log_prob=True)[1] == 0).all()

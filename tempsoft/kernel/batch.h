@@ -50,14 +50,15 @@ static shape_of_work R(shape_of)(ts_function which, const ts_rows *rows, const R
     const int are_contiguous = rows->logits.stride == ts_size_of(rows->logits.type);
     const int are_many = R(are_many)(rows);
     const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
-    if (!rows->out.data && ways->of_short) /* draws */
+    if (which == TS_DRAW)
         return R(are_short)(rows) && rows->n_draws == 1 && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
     if (ts_are_few_in_columns(which, rows))
         return SHORT;
     if (are_many && are_plain && rows->logits_step == size && (!rows->out.data || rows->out_step == size))
         return AS_COLUMNS;
     /* longer ones are faster one by one */
-    if (ways->of_short && are_many && are_plain && are_contiguous && rows->n_categories <= TS_GROUP &&
+    const int are_rows_too = which != TS_ENTROPY && which != TS_LOG_PROB; /* which have other ways */
+    if (ways->of_short && are_rows_too && are_many && are_plain && are_contiguous && rows->n_categories <= TS_GROUP &&
         (rows->out.stride == size || rows->out.stride == 0))
         return SHORT;
     return ways->of_rows && R(are_one_block)(rows) ? IN_A_ROW : ONE_BY_ONE;
@@ -121,7 +122,7 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     if (which == TS_DRAW)
         ways.of_short = R(draw_short_rows);
     if (which == TS_LOG_PROB)
-        ways = (R(ways)){.of_columns = R(log_prob_tile), .of_rows = R(log_prob_rows), .of_strip = R(log_prob_strip)};
+        ways = (R(ways)){NULL, R(log_prob_tile), R(log_prob_few), R(log_prob_rows), R(log_prob_strip)};
     if (which == TS_BEST && rows->n_draws <= MOST_BEST)
         ways.of_rows = R(best_rows);
     const shape_of_work shape = R(shape_of)(which, rows, &ways);

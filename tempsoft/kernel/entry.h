@@ -53,7 +53,7 @@ static void R(work_unfiltered)(ts_function which, const ts_rows *rows, double *s
                                   R(logsumexp_strip)});
     else if (which == TS_ENTROPY)
         R(for_each_row)(which, rows, scratch,
-                        (R(ways)){R(entropy_row), R(entropy_tile), NULL, R(entropy_rows), R(entropy_strip)});
+                        (R(ways)){R(entropy_row), R(entropy_tile), R(entropy_few), R(entropy_rows), R(entropy_strip)});
     else if (which == TS_DRAW)
         R(draws)(rows, scratch);
     else

@@ -60,13 +60,18 @@ TS_INLINE intptr_t R(softmax_few_columns_of)(const ts_rows *rows, intptr_t first
 
 OF_EACH_TYPE(softmax_few_columns)
 
+/* A number of each of n rows, wherever these are to be. */
+static inline void R(put_numbers)(const ts_rows *rows, intptr_t first, intptr_t n, const REAL *numbers) {
+    for (intptr_t i = 0; i < n; i++)
+        *(REAL *)(rows->out.data + (first + i) * rows->out_step) = numbers[i];
+}
+
 /* Their plans; 0 if they are declined. */
 TS_INLINE int R(plans_of_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
-                                  R(plans) * plans, R(scratch) * s) {
-    int is_low;
+                                  R(plans) * plans, int *is_low, R(scratch) * s) {
     R(set_plans_k)(plans, R(tempering_for)(s, temperature_of(rows, first)));
     const double c =
-        R(adjacent_exp_sums)(f, plans->k, type, NULL, 1, NULL, 0, 0, plans->sum_hi, plans->sum_lo, &is_low, s);
+        R(adjacent_exp_sums)(f, plans->k, type, NULL, 1, NULL, 0, 0, plans->sum_hi, plans->sum_lo, is_low, s);
     if (!remember(!isnan(c), &s->tries))
         return 0;
     for (intptr_t i = 0; i < f->n_rows; i += LANES) {
@@ -83,16 +88,55 @@ TS_INLINE int R(plans_of_columns)(const R(adjacent) * f, const ts_rows *rows, in
 TS_INLINE intptr_t R(logsumexp_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
     REAL result[ADJACENT_MOST];
+    int is_low;
     const R(adjacent) f = R(few_columns_at)(rows, first, s);
-    if (!R(plans_of_columns)(&f, rows, first, type, &plans, s))
+    if (!R(plans_of_columns)(&f, rows, first, type, &plans, &is_low, s))
         return 0;
     R(logsumexp_of_rows)(&plans, f.n_rows, result);
-    for (intptr_t i = 0; i < f.n_rows; i++) /* they may be anywhere */
-        *(REAL *)(rows->out.data + (first + i) * rows->out_step) = result[i];
+    R(put_numbers)(rows, first, f.n_rows, result);
     return f.n_rows;
 }
 
 OF_EACH_TYPE(logsumexp_few_columns)
+
+/* Not of columns of which some exponentials count or not by the c of a column by itself. */
+TS_INLINE intptr_t R(entropy_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    REAL result[ADJACENT_MOST];
+    double depths[ADJACENT_MOST], unused[ADJACENT_MOST];
+    int is_low;
+    const R(adjacent) f = R(few_columns_at)(rows, first, s);
+    if (!R(plans_of_columns)(&f, rows, first, type, &plans, &is_low, s) || is_low)
+        return 0;
+    R(depths) of = R(depths_of)(0, plans.k);
+    for (intptr_t category = 0; category < f.n; category++) {
+        REAL *const e = f.e + category * f.n_rows;
+        for (intptr_t i = 0; i < f.n_rows; i += LANES) {
+            of.max = V(load)(plans.max + i);
+            V(store)(e + i, R(weighted_depth)(V(load)(e + i), R(load_typed)(R(piece_at)(&f, category), i, type), &of));
+        }
+    }
+    R(sums_of_columns)(f.e, f.n_rows, f.n, f.n_rows, depths, unused);
+    R(entropies_of_rows)(&plans, depths, f.n_rows, result);
+    R(put_numbers)(rows, first, f.n_rows, result);
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(entropy_few_columns)
+
+TS_INLINE intptr_t R(log_prob_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
+    R(plans) plans;
+    REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
+    int is_low;
+    const R(adjacent) f = R(few_columns_at)(rows, first, s);
+    if (!R(plans_of_columns)(&f, rows, first, type, &plans, &is_low, s))
+        return 0;
+    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
+    R(put_log_probs_of_rows)(rows, first, f.n_rows, NULL, &plans, minus_hi, minus_lo, NULL);
+    return f.n_rows;
+}
+
+OF_EACH_TYPE(log_prob_few_columns)
 
 TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type from_type,
                                         R(split) inverse, const REAL *minus_hi, const REAL *minus_lo, ts_type type,
@@ -110,8 +154,9 @@ TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *ro
 TS_INLINE intptr_t R(log_softmax_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
     REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
+    int is_low;
     const R(adjacent) f = R(few_columns_at)(rows, first, s);
-    if (!R(plans_of_columns)(&f, rows, first, type, &plans, s))
+    if (!R(plans_of_columns)(&f, rows, first, type, &plans, &is_low, s))
         return 0;
     R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
     const R(split) inverse = R(split_of)(plans.k->inverse);

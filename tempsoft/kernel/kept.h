@@ -2,8 +2,9 @@
  * met, and that takes longer than softmax of it. Of memory that is kept the system is told that it may take the pages,
  * unasked, when it is short of them; as long as it does not, they are written like any others.
  *
- * A block is a line of the cache, in which its length stands, and the memory. It begins with a large page, of which
- * there are fewer to meet.
+ * A block is a line of the cache, in which is what to know of it, and the memory. It begins with a large page, of which
+ * there are fewer to meet. Pages that a forked child may see are no such memory: the system does not take them unasked,
+ * and whoever writes to one copies it first. So nothing is kept beyond a fork.
  */
 #ifndef TEMPSOFT_KEPT_H
 #define TEMPSOFT_KEPT_H
@@ -23,19 +24,28 @@
 
 #define TS_LARGE_PAGE ((size_t)1 << 21)
 #define TS_HEAD ((size_t)64)
+#define TS_SMALL ((size_t)1 << 24)           /* bytes, below which it is malloc's: an array may be resized to a few */
 #define TS_MOST_KEPT_BYTES ((size_t)1 << 30) /* in all */
 enum { TS_MOST_KEPT = 4 };                   /* blocks: a loop has two results at a time, and there may be threads */
 
 typedef struct {
     char *start;
-    size_t bytes;
+    size_t bytes; /* in all */
 } ts_block_of_memory;
+
+typedef struct {
+    size_t bytes;
+    unsigned long n_forks; /* before it was made */
+    int is_small;
+} ts_head;
+_Static_assert(sizeof(ts_head) <= TS_HEAD, "it fits");
 
 /* Nobody waits for the lock, as it may be held for ever in a forked child: without it, nothing is kept. */
 static struct {
     ts_lock lock;
     int n;
     size_t bytes;
+    unsigned long n_forks;                   /* so far */
     ts_block_of_memory blocks[TS_MOST_KEPT]; /* that kept longest first */
 } ts_kept = {.lock = TS_NO_LOCK};
 
@@ -99,27 +109,33 @@ static void ts_keep_block(ts_block_of_memory block) {
     ts_release(&ts_kept.lock);
 }
 
-static ts_block_of_memory ts_block_of(const void *memory) {
-    char *const start = (char *)memory - TS_HEAD;
-    return (ts_block_of_memory){start, *(const size_t *)start};
+static ts_head *ts_head_of(void *memory) { return (ts_head *)((char *)memory - TS_HEAD); }
+
+/* Before a fork: blocks that are in use are not kept later. */
+static void ts_forget_before_fork(void) {
+    ts_forget_memory();
+    ts_kept.n_forks += 1;
 }
 
 /* The four functions of an allocator of NumPy. */
 static void *ts_kept_malloc(void *context, size_t bytes) {
     (void)context;
-    if (bytes > SIZE_MAX - 2 * TS_LARGE_PAGE)
+    if (bytes > SIZE_MAX / 2)
         return NULL;
-    const size_t whole = (bytes + TS_HEAD + TS_LARGE_PAGE - 1) / TS_LARGE_PAGE * TS_LARGE_PAGE;
-    ts_block_of_memory block = ts_kept_block(whole);
-    if (!block.start)
+    const int is_small = bytes < TS_SMALL;
+    const size_t whole = is_small ? bytes + TS_HEAD : (bytes + TS_HEAD + TS_LARGE_PAGE - 1) & ~(TS_LARGE_PAGE - 1);
+    ts_block_of_memory block = {NULL, whole};
+    if (is_small)
+        block.start = malloc(whole);
+    else
+        block = ts_kept_block(whole);
+    if (!block.start && !is_small)
         block = ts_new_block(whole);
-    if (!block.start) { /* perhaps for what is kept */
-        ts_forget_memory();
-        block = ts_new_block(whole);
-    }
+    if (!block.start && ts_forget_memory() > 0) /* it may have been short for what was kept */
+        return ts_kept_malloc(context, bytes);
     if (!block.start)
         return NULL;
-    *(size_t *)block.start = block.bytes;
+    *(ts_head *)block.start = (ts_head){block.bytes, ts_kept.n_forks, is_small};
     return block.start + TS_HEAD;
 }
 
@@ -130,15 +146,23 @@ static void *ts_kept_calloc(void *context, size_t n, size_t size) {
 
 static void ts_kept_free(void *context, void *memory, size_t bytes) {
     (void)context, (void)bytes;
-    if (memory)
-        ts_keep_block(ts_block_of(memory));
+    if (!memory)
+        return;
+    const ts_head head = *ts_head_of(memory);
+    const ts_block_of_memory block = {(char *)ts_head_of(memory), head.bytes};
+    if (head.is_small)
+        free(block.start);
+    else if (head.n_forks != ts_kept.n_forks)
+        ts_end_block(block);
+    else
+        ts_keep_block(block);
 }
 
 static void *ts_kept_realloc(void *context, void *memory, size_t bytes) {
     void *const other = ts_kept_malloc(context, bytes);
     if (!memory || !other)
         return other;
-    const size_t most = ts_block_of(memory).bytes - TS_HEAD;
+    const size_t most = ts_head_of(memory)->bytes - TS_HEAD;
     memcpy(other, memory, most < bytes ? most : bytes);
     ts_kept_free(context, memory, most);
     return other;
@@ -147,6 +171,7 @@ static void *ts_kept_realloc(void *context, void *memory, size_t bytes) {
 #define TS_KEEPS_MEMORY 0
 
 static size_t ts_forget_memory(void) { return 0; }
+static void ts_forget_before_fork(void) {}
 static void *ts_kept_malloc(void *context, size_t bytes) { return (void)context, malloc(bytes); }
 static void *ts_kept_calloc(void *context, size_t n, size_t size) { return (void)context, calloc(n, size); }
 static void *ts_kept_realloc(void *context, void *memory, size_t bytes) {

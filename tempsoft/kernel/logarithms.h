@@ -63,15 +63,23 @@ static inline int R(is_log_fast)(double temperature, double offset) {
     return R(is_log_moderate)(temperature) && fabs(offset) < LARGEST_OFFSET;
 }
 
+/* The low part of an offset that is subtracted, a little less than it is, as both are from the same max and 1 / T and
+ * their errors are below that: what has all the mass of its row then comes to 0 or above, and is made 0. */
+TS_INLINE VR R(reaching_0)(VR minus_hi, VR minus_lo) {
+    const VR size = V(max)(minus_hi, V(sub)(V(set1)(0), minus_hi));
+    return V(fma)(size, V(set1)((REAL)OFFSET_ERROR), minus_lo);
+}
+
 static R(log_scale) R(log_scale_of)(const ts_plan *plan) {
     const log_sums log = R(log_sums_of_row)(plan);
     const dd whole = dd_of_lane_0(log.whole);
     const R(split) inverse = R(split_of)(plan->k->inverse), minus_offset = R(split_of)((dd){-whole.hi, -whole.lo});
+    const VR minus_hi = V(set1)(minus_offset.hi), minus_lo = V(set1)(minus_offset.lo);
     return (R(log_scale)){R(is_log_fast)(plan->k->temperature, whole.hi),
                           V(set1)(inverse.hi),
                           V(set1)(inverse.lo),
-                          V(set1)(minus_offset.hi),
-                          V(set1)(minus_offset.lo),
+                          minus_hi,
+                          R(reaching_0)(minus_hi, minus_lo),
                           plan->max,
                           dd_of_lane_0(log.above_max),
                           *plan->k};
@@ -91,7 +99,7 @@ TS_INLINE void R(log_offsets_of_vectors)(const R(plans) * p, intptr_t first, int
         for (int part = 0; part < WIDTHS; part++)
             parts[1][part] = vd_sub(vd_sub(parts[0][part], R(part)(hi, part)), of[part].whole.lo);
         V(store)(minus_hi + at, hi);
-        V(store)(minus_lo + at, R(narrow)(parts[1]));
+        V(store)(minus_lo + at, R(reaching_0)(hi, R(narrow)(parts[1])));
     }
 }
 

@@ -35,6 +35,7 @@
 #undef MOST_DOWN
 #undef REACH
 #undef LARGEST_OFFSET
+#undef OFFSET_ERROR
 #undef COLDEST_LOG
 
 #if TS_REAL == 32
@@ -70,6 +71,7 @@
 #define MOST_DOWN 250         /* and at most */
 #define REACH 34              /* HEADROOM of rows of one c: their sums have a factor that is a normal number */
 #define LARGEST_OFFSET 0x1p20 /* abs(log sum exp), for the fast logarithm */
+#define OFFSET_ERROR 0x1p-46  /* more than its error, and that of x / T, relative */
 #define COLDEST_LOG 0x1p-20   /* smallest temperature for it */
 #else
 #define REAL double
@@ -104,5 +106,6 @@
 #define MOST_DOWN 2040
 #define REACH 254
 #define LARGEST_OFFSET 0x1p49
+#define OFFSET_ERROR 0x1p-98
 #define COLDEST_LOG 0x1p-50
 #endif

@@ -121,10 +121,50 @@ static intptr_t R(logsumexp_short_rows)(const ts_rows *rows, intptr_t first, R(s
         return 0;
     REAL result[TILE];
     R(logsumexp_of_rows)(&t.plans, TILE, result);
-    const int width = R(width_of_tile)(rows, first);
-    for (int c = 0; c < width; c++)
-        *(REAL *)(rows->out.data + (first + c) * rows->out_step) = result[c];
-    return width;
+    R(put_numbers)(rows, first, R(width_of_tile)(rows, first), result);
+    return R(width_of_tile)(rows, first);
+}
+
+/* Of columns of few categories alone. */
+static intptr_t R(entropy_few)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_together = R(are_few_columns)(rows, first, s) ? R(entropy_few_columns)(rows, first, s) : 0;
+    if (n_together > 0)
+        return n_together;
+    R(short_tile) t;
+    REAL *const x = s->turned + TS_GROUP * TILE, result[TILE];
+    double depths[TILE], unused[TILE];
+    if (!R(short_plans)(&t, rows, first, TS_SHORT, s))
+        return 0;
+    R(turn_in)(rows, first, x); /* again */
+    for (int v = 0; v < TILE; v += LANES) {
+        const R(temperatures) of_rows = R(temperatures_of)(&t.plans, v);
+        vd inverse[WIDTHS];
+        for (int part = 0; part < WIDTHS; part++)
+            inverse[part] = of_rows.inverse[part].hi;
+        const R(depths) of = {V(load)(t.plans.max + v), R(narrow)(inverse)};
+        for (intptr_t i = v; i < t.n * TILE; i += TILE)
+            V(store)(t.e + i, R(weighted_depth)(V(load)(t.e + i), V(load)(x + i), &of));
+    }
+    R(sums_of_columns)(t.e, TILE, t.n, TILE, depths, unused);
+    R(entropies_of_rows)(&t.plans, depths, TILE, result);
+    R(put_numbers)(rows, first, R(width_of_tile)(rows, first), result);
+    return R(width_of_tile)(rows, first);
+}
+
+/* The same. */
+static intptr_t R(log_prob_few)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    const intptr_t n_together = R(is_log_moderate)(temperature_of(rows, 0)) && R(are_few_columns)(rows, first, s)
+                                    ? R(log_prob_few_columns)(rows, first, s)
+                                    : 0;
+    if (n_together > 0)
+        return n_together;
+    R(short_tile) t;
+    R(log_scales) scales;
+    if (!R(short_plans)(&t, rows, first, TS_SHORT, s) || !R(log_scales_of)(&t.plans, TILE, &scales))
+        return 0;
+    R(put_log_probs_of_rows)(rows, first, R(width_of_tile)(rows, first), NULL, &t.plans, scales.minus_offset_hi,
+                             scales.minus_offset_lo, NULL);
+    return R(width_of_tile)(rows, first);
 }
 
 static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {

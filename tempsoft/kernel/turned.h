@@ -41,8 +41,10 @@ static inline int ts_are_columns(const ts_vector *row, intptr_t step) {
 static inline int ts_are_few_in_columns(ts_function which, const ts_rows *rows) {
     const int is_map = which == TS_SOFTMAX || which == TS_LOG_SOFTMAX;
     const intptr_t most = ts_is_half(rows->logits.type) ? TS_FEW_OF_HALVES : TS_FEW_IN_COLUMNS;
-    return (is_map || which == TS_LOGSUMEXP || which == TS_DRAW) && !rows->top_k && rows->n_rows >= TS_TURNED_ROWS &&
-           rows->n_categories > 1 && rows->n_categories <= most && ts_are_columns(&rows->logits, rows->logits_step) &&
+    const int has_a_way = is_map || which == TS_LOGSUMEXP || which == TS_ENTROPY || which == TS_DRAW ||
+                          (which == TS_LOG_PROB && rows->temperature_step == 0);
+    return has_a_way && !rows->top_k && rows->n_rows >= TS_TURNED_ROWS && rows->n_categories > 1 &&
+           rows->n_categories <= most && ts_are_columns(&rows->logits, rows->logits_step) &&
            (!rows->log_prob.data || !ts_is_half(rows->logits.type)) &&
            (!is_map || ts_are_columns(&rows->out, rows->out_step));
 }
