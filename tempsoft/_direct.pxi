@@ -5,12 +5,19 @@
 cdef np.ndarray empty(const plain_call *c, int dtype, int at=-1, np.npy_intp n=0):
     """An array of the batch shape, perhaps with an axis of length n at this place."""
     cdef np.npy_intp shape[MOST_AXES + 1]
+    cdef np.npy_intp numbers = c.rows.n_rows * n if at >= 0 else c.rows.n_rows
     cdef int i, has_axis = at >= 0
     for i in range(c.n_axes):
         shape[i + (has_axis and i >= at)] = c.shape[i]
     if has_axis:
         shape[at] = n
-    return np.PyArray_EMPTY(c.n_axes + has_axis, shape, dtype, 0)
+    if not keeps or numbers < TS_LEAST_KEPT // 8 or numbers * np.PyArray_DescrFromType(dtype).itemsize < TS_LEAST_KEPT:
+        return np.PyArray_EMPTY(c.n_axes + has_axis, shape, dtype, 0)
+    before = begin_keeping()
+    try:
+        return np.PyArray_EMPTY(c.n_axes + has_axis, shape, dtype, 0)
+    finally:
+        end_keeping(before)
 
 
 cdef inline object scalar_or(np.ndarray out):

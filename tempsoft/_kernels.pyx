@@ -7,6 +7,7 @@ through an extension.
 """
 
 import functools
+import os
 
 import numpy
 

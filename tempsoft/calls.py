@@ -36,22 +36,11 @@ WAY_PAST_CACHE = _kernels.way_past_cache()
 
 INDEX = np.dtype(np.int64)  # of categories
 
-# Bytes of results, from which on their memory may be kept for the next: allocators keep smaller ones by themselves.
-KEPT = 1 << 25
-
 SHORT, TOGETHER = 128, 16  # categories of rows, and columns of any, that the kernels take so many together
 FEW = 64  # categories to a draw, from which on the numbers that draws are made of are few beside a slice
 
 # operands past logits and temperature, for the slice of this index, first row and batch shape
 Extra = Callable[[Index, int, tuple[int, ...]], tuple[np.ndarray, ...]]
-
-
-def new_result(shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    """As `numpy.empty`, for results. Memory of large ones is kept for the next when it is given back, unless the
-    environment variable TEMPSOFT_KEEP_MEMORY is 0: new pages would take longer than what is written there."""
-    if math.prod(shape) * dtype.itemsize < KEPT or os.environ.get("TEMPSOFT_KEEP_MEMORY") == "0":
-        return np.empty(shape, dtype)
-    return _kernels.empty_kept(shape, dtype)
 
 
 def map_rows(gufunc: np.ufunc, rows: Rows, target: np.ndarray, workers: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import INDEX, broadcast, character, given, map_rows, new_result, run
+from .calls import INDEX, broadcast, character, given, map_rows, run
 from .workers import resolve
 
 
@@ -177,7 +177,7 @@ def logsumexp(
     """
     rows = arguments.rows(logits, temperature, axis)
     n_workers = resolve(workers)
-    values = new_result(rows.batch_shape, rows.working)
+    values = _kernels.new_result(rows.batch_shape, rows.working)
     map_rows(_kernels.logsumexp, rows, values, n_workers)
     return np.expand_dims(values, axis) if keepdims else values[()]
 
@@ -233,7 +233,7 @@ def log_prob(
     """
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
     indices, has_axis = arguments.token_index(index, rows.batch_shape, rows.n_categories)
-    values = new_result(indices.shape, rows.working)
+    values = _kernels.new_result(indices.shape, rows.working)
     n_workers = resolve(workers)
     run(_kernels.log_prob, broadcast(rows), (values,), character(rows.working), n_workers, given(indices))
     return values if has_axis else values[..., 0][()]
@@ -285,7 +285,7 @@ def top_log_probs(logits: Any, k: int, temperature: Any = 1.0, *, axis: int = -1
     """
     rows = arguments.rows(logits, temperature, axis)
     shape = (*rows.batch_shape, arguments.number_of_best(k, rows.n_categories))
-    indices, values = new_result(shape, INDEX), new_result(shape, rows.working)
+    indices, values = _kernels.new_result(shape, INDEX), _kernels.new_result(shape, rows.working)
     n_workers = resolve(workers)
     run(_kernels.best, broadcast(rows), (indices, values), indices.dtype.char + character(rows.working), n_workers)
     return values, indices
@@ -334,7 +334,7 @@ def entropy(
     1.3863
     """
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
-    values = new_result(rows.batch_shape, rows.working)
+    values = _kernels.new_result(rows.batch_shape, rows.working)
     map_rows(_kernels.entropy, rows, values, resolve(workers))
     return values[()]
 
@@ -385,7 +385,7 @@ def support(
     2 0.786
     """
     rows = arguments.rows(logits, temperature, axis, top_k, top_p, min_p, temperature_last)
-    number, mass = new_result(rows.batch_shape, INDEX), new_result(rows.batch_shape, rows.working)
+    number, mass = _kernels.new_result(rows.batch_shape, INDEX), _kernels.new_result(rows.batch_shape, rows.working)
     types = number.dtype.char + character(rows.working)
     run(_kernels.support, broadcast(rows), (number, mass), types, resolve(workers))
     return number[()], mass[()]
@@ -394,6 +394,6 @@ def support(
 def _map(gufunc: np.ufunc, rows: arguments.Rows, axis: Any, out: Any, workers: Any) -> np.ndarray:
     n_workers = resolve(workers)
     shape = arguments.with_axis((*rows.batch_shape, rows.n_categories), axis)
-    target = new_result(shape, rows.dtype) if out is None else arguments.output(out, shape, rows.dtype)
+    target = _kernels.new_result(shape, rows.dtype) if out is None else arguments.output(out, shape, rows.dtype)
     map_rows(gufunc, rows, target if axis == -1 else np.moveaxis(target, axis, -1), n_workers)
     return target

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import _kernels, arguments
-from .calls import INDEX, Extra, broadcast, character, given, new_result, run
+from .calls import INDEX, Extra, broadcast, character, given, run
 from .random import seed_of
 from .workers import Index, resolve
 
@@ -199,8 +199,8 @@ def _draw(
     rows: arguments.Rows, numbers: _Numbers, n_draws: int, options: int, with_log_probs: bool, workers: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Indices, -1 in invalid rows, and log-probabilities if they are wanted, of the batch shape + (draws,)."""
-    indices = new_result((*rows.batch_shape, n_draws), INDEX)
-    log_probs = new_result(indices.shape, rows.working) if with_log_probs else None
+    indices = _kernels.new_result((*rows.batch_shape, n_draws), INDEX)
+    log_probs = _kernels.new_result(indices.shape, rows.working) if with_log_probs else None
     together = n_draws if options & _kernels.WITHOUT_REPLACEMENT else MOST_TOGETHER
     for first in range(0, n_draws, together):
         part = slice(first, min(first + together, n_draws))

@@ -13,9 +13,9 @@ import pytest
 from numpy._core.multiarray import get_handler_name
 
 import tempsoft
-from tempsoft.calls import KEPT
 
 KERNELS = implementations.KERNELS
+KEPT = 8 * KERNELS.LEAST_KEPT
 ROWS, CATEGORIES = KEPT // 4000 + 1, 1000  # float32: just enough
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="memory is kept by mmap")
 
@@ -24,7 +24,7 @@ LARGE_PAGE = 2**21
 
 
 def empty(n):
-    return KERNELS.empty_kept((n,), np.dtype(np.uint8))
+    return KERNELS.new_result((n,), np.dtype(np.uint8))
 
 
 def address(array):
@@ -47,7 +47,11 @@ def test_results_of_large_calls_only(logits):
     assert get_handler_name(tempsoft.softmax(logits)) == "tempsoft"
     assert get_handler_name(tempsoft.softmax(logits, axis=0)) == "tempsoft"
     assert get_handler_name(tempsoft.special.log_softmax(logits, axis=1)) == "tempsoft"
-    assert get_handler_name(tempsoft.softmax(logits[:-2])) == "default_allocator"
+    few = logits[: KERNELS.LEAST_KEPT // 4000]
+    assert get_handler_name(tempsoft.softmax(few)) == "default_allocator"
+    assert get_handler_name(tempsoft.softmax(logits[: len(few) + 1])) == "tempsoft"  # by the direct path
+    assert get_handler_name(tempsoft.softmax(few.astype(np.float16))) == "default_allocator"
+    assert get_handler_name(tempsoft.sample(few, num_samples=600, rng=1).base) == "tempsoft"
     assert get_handler_name(np.empty(KEPT)) == "default_allocator"  # nothing is left set
     out = np.empty_like(logits)
     assert tempsoft.softmax(logits, out=out) is out
@@ -142,14 +146,20 @@ def test_too_much():
     with pytest.raises(MemoryError):
         empty(2**62)
     assert get_handler_name(np.empty(3)) == "default_allocator"
-    with pytest.raises(TypeError):
-        KERNELS.empty_kept((3,), "no dtype")
-    assert get_handler_name(np.empty(3)) == "default_allocator"
 
 
-def test_switched_off(logits, monkeypatch):
-    monkeypatch.setenv("TEMPSOFT_KEEP_MEMORY", "0")
-    assert get_handler_name(tempsoft.softmax(logits)) == "default_allocator"
+SWITCHED = """
+import numpy, tempsoft
+from numpy._core.multiarray import get_handler_name
+for rows in (2000, 20000):
+    print(get_handler_name(tempsoft.softmax(numpy.zeros((rows, 1000), "f"))))
+"""
+
+
+@pytest.mark.parametrize(("value", "name"), [("0", "default_allocator"), ("1", "tempsoft")])
+def test_switched(value, name):
+    process = implementations.in_a_new_process(SWITCHED, TEMPSOFT_KEEP_MEMORY=value)
+    assert (process.stdout, process.stderr) == (f"{name}\n{name}\n", "")
 
 
 def test_threads():
@@ -177,14 +187,14 @@ FORK = """
 import warnings; warnings.simplefilter("ignore", DeprecationWarning)
 import os, numpy
 import tempsoft
-from tempsoft._kernels import empty_kept, forget_memory
+from tempsoft._kernels import new_result, forget_memory
 shape = (1 << 25,)
-used = empty_kept(shape, numpy.dtype("b"))
+used = new_result(shape, numpy.dtype("b"))
 used[:] = 1
-empty_kept(shape, numpy.dtype("b"))[:] = 1
+new_result(shape, numpy.dtype("b"))[:] = 1
 child = os.fork()
-array = empty_kept(shape, numpy.dtype("b"))
-print(used.min(), array.max(), end=" ", flush=True)
+array = new_result(shape, numpy.dtype("b"))
+seen = used.min(), array.max()
 array[:] = 2 + (child == 0)
 used = None
 kept = forget_memory()
@@ -192,8 +202,8 @@ array_is = array.min(), array.max()
 array = None
 kept = kept, forget_memory() > 0
 if child == 0:
-    os._exit(int(array_is == (3, 3) and kept == (0, True)))
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *array_is, kept)
+    os._exit(int(seen == (1, 0) and array_is == (3, 3) and kept == (0, True)))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *seen, *array_is, kept)
 """
 
 
@@ -201,4 +211,4 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *array_is, kept)
 def test_nothing_is_kept_beyond_a_fork():
     """Neither what was kept, nor what was in use, of which the system would not take pages that a child may see."""
     process = implementations.in_a_new_process(FORK)
-    assert (process.stdout, process.stderr) == ("1 0 1 0 1 2 2 (0, True)\n", "")
+    assert (process.stdout, process.stderr) == ("1 1 0 2 2 (0, True)\n", "")

@@ -16,6 +16,8 @@
 
 #include "threads.h"
 
+enum { TS_LEAST_KEPT = 1 << 22 }; /* bytes: smaller results are not given new pages that often */
+
 #if !defined(_WIN32)
 #include <sys/mman.h>
 #endif
@@ -24,7 +26,7 @@
 
 #define TS_LARGE_PAGE ((size_t)1 << 21)
 #define TS_HEAD ((size_t)64)
-#define TS_SMALL ((size_t)1 << 24)           /* bytes, below which it is malloc's: an array may be resized to a few */
+#define TS_SMALL ((size_t)1 << 21)           /* bytes, below which it is malloc's: an array may be resized to a few */
 #define TS_MOST_KEPT_BYTES ((size_t)1 << 30) /* in all */
 enum { TS_MOST_KEPT = 4 };                   /* blocks: a loop has two results at a time, and there may be threads */
 
