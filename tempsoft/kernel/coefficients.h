@@ -59,7 +59,8 @@ static const double LOG_Q[9] = {
     EACH(0x3f6aa7dau) EACH(0x3f6a10ceu) EACH(0x3f6c9d27u) EACH(0x3f736069u)
 
 #define LOG_EIGHTHS(EACH) \
-    EACH(0x0.0p+0f) EACH(0x1.811a460000000p-6f) EACH(0x1.461f380000000p-5f) EACH(0x1.b8c1160000000p-5f) EACH(0x1.e2f7980000000p-5f) EACH(0x1.e489c20000000p-5f) EACH(0x1.9fdff80000000p-5f) EACH(0x1.058a700000000p-5f)
+    EACH(0x0.0p+0f) EACH(0x1.811a460000000p-6f) EACH(0x1.461f380000000p-5f) EACH(0x1.b8c1160000000p-5f) \
+    EACH(0x1.e2f7980000000p-5f) EACH(0x1.e489c20000000p-5f) EACH(0x1.9fdff80000000p-5f) EACH(0x1.058a700000000p-5f)
 
 /* log(1 + r) / r on [-1/512, 1/8], relative; largest error 2.2e-10 = 2^-32.1. */
 static const double LOG_F32[6] = {

@@ -99,12 +99,15 @@ def inverses():
     return found, logs, worst
 
 
+def of_eight(name, each):
+    print(f"#define {name}(EACH) \\\n    {' '.join(each[:4])} \\\n    {' '.join(each[4:])}\n")
+
+
 def bit_patterns(name, what, floats, steps, worst):
     """The floats' bits less a step << 20 each, so that adding 8 n and that step at bit 20 multiplies one by 2^n."""
     patterns = np.array(floats, np.float32).view(np.uint32) - (np.array(steps, np.uint32) << 20)
     print(f"/* {what} {float(worst):.2g} = 2^{float(log(worst, 2)):.1f}. */")
-    each = [f"EACH(0x{bits:08x}u)" for bits in patterns]
-    print(f"#define {name}(EACH) \\\n    {' '.join(each[:4])} \\\n    {' '.join(each[4:])}\n")
+    of_eight(name, [f"EACH(0x{bits:08x}u)" for bits in patterns])
 
 
 def table(name, what, coefficients, worst, c_type, suffix):
@@ -144,7 +147,7 @@ def main():
     what = "For j = -i modulo 8: bits of c just below 1 / (1 + i/8), plus i << 20;"
     what += "\n * and about -log(c) - i log(2) / 8; largest error"
     bit_patterns("LOG_INVERSES", what, [floats[i] for i in order], [-i % 2**12 for i in order], worst)
-    print(f"#define LOG_EIGHTHS(EACH) \\\n    {' '.join(f'EACH({logs[i].hex()}f)' for i in order)}\n")
+    of_eight("LOG_EIGHTHS", [f"EACH({logs[i].hex()}f)" for i in order])
     what = "log(1 + r) / r on [-1/512, 1/8], relative"
     table("LOG_F32", what, *fit(log1p_target, -MARGIN, mpf(1) / 8, 5, 53, {}), "double", "")
     print("#endif")

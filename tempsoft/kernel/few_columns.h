@@ -124,14 +124,22 @@ TS_INLINE intptr_t R(entropy_few_columns_of)(const ts_rows *rows, intptr_t first
 
 OF_EACH_TYPE(entropy_few_columns)
 
+/* Their plans and what is subtracted for their logarithms; 0 if they are declined. */
+TS_INLINE int R(offsets_of_columns)(const R(adjacent) * f, const ts_rows *rows, intptr_t first, ts_type type,
+                                    R(plans) * plans, REAL *minus_hi, REAL *minus_lo, R(scratch) * s) {
+    int is_low;
+    if (!R(plans_of_columns)(f, rows, first, type, plans, &is_low, s))
+        return 0;
+    R(log_offsets_of_rows)(plans, f->n_rows, minus_hi, minus_lo);
+    return 1;
+}
+
 TS_INLINE intptr_t R(log_prob_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
     REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
-    int is_low;
     const R(adjacent) f = R(few_columns_at)(rows, first, s);
-    if (!R(plans_of_columns)(&f, rows, first, type, &plans, &is_low, s))
+    if (!R(offsets_of_columns)(&f, rows, first, type, &plans, minus_hi, minus_lo, s))
         return 0;
-    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
     R(put_log_probs_of_rows)(rows, first, f.n_rows, NULL, &plans, minus_hi, minus_lo, NULL);
     return f.n_rows;
 }
@@ -154,11 +162,9 @@ TS_INLINE void R(subtract_from_columns)(const R(adjacent) * f, const ts_rows *ro
 TS_INLINE intptr_t R(log_softmax_few_columns_of)(const ts_rows *rows, intptr_t first, ts_type type, R(scratch) * s) {
     R(plans) plans;
     REAL minus_hi[ADJACENT_MOST], minus_lo[ADJACENT_MOST];
-    int is_low;
     const R(adjacent) f = R(few_columns_at)(rows, first, s);
-    if (!R(plans_of_columns)(&f, rows, first, type, &plans, &is_low, s))
+    if (!R(offsets_of_columns)(&f, rows, first, type, &plans, minus_hi, minus_lo, s))
         return 0;
-    R(log_offsets_of_rows)(&plans, f.n_rows, minus_hi, minus_lo);
     const R(split) inverse = R(split_of)(plans.k->inverse);
     if (R(columns_past_cache)(rows, first))
         R(subtract_from_columns)(&f, rows, first, type, inverse, minus_hi, minus_lo, PLAIN, 1);

@@ -1,6 +1,6 @@
-/* Memory of large results, some of which is kept for the next. What a system gives anew it clears, as each page is first
- * met, and that takes longer than softmax of it. Of memory that is kept the system is told that it may take the pages,
- * unasked, when it is short of them; as long as it does not, they are written like any others.
+/* Memory of large results, some of which is kept for the next. What a system gives anew it clears, as each page is
+ * first met, and that takes longer than softmax of it. Of memory that is kept the system is told that it may take the
+ * pages, unasked, when it is short of them; as long as it does not, they are written like any others.
  *
  * A block is a line of the cache, in which is what to know of it, and the memory. It begins with a large page, of which
  * there are fewer to meet. Pages that a forked child may see are no such memory: the system does not take them unasked,

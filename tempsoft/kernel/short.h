@@ -151,11 +151,14 @@ static intptr_t R(entropy_few)(const ts_rows *rows, intptr_t first, R(scratch) *
     return R(width_of_tile)(rows, first);
 }
 
-/* The same. */
+/* Whether they are columns of few categories, and logarithms of these by the fast formula. */
+static int R(are_few_for_logs)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
+    return R(is_log_moderate)(temperature_of(rows, 0)) && R(are_few_columns)(rows, first, s);
+}
+
+/* Of such columns alone. */
 static intptr_t R(log_prob_few)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_together = R(is_log_moderate)(temperature_of(rows, 0)) && R(are_few_columns)(rows, first, s)
-                                    ? R(log_prob_few_columns)(rows, first, s)
-                                    : 0;
+    const intptr_t n_together = R(are_few_for_logs)(rows, first, s) ? R(log_prob_few_columns)(rows, first, s) : 0;
     if (n_together > 0)
         return n_together;
     R(short_tile) t;
@@ -168,9 +171,8 @@ static intptr_t R(log_prob_few)(const ts_rows *rows, intptr_t first, R(scratch) 
 }
 
 static intptr_t R(log_softmax_short_rows)(const ts_rows *rows, intptr_t first, R(scratch) * s) {
-    const intptr_t n_together = R(is_log_moderate)(temperature_of(rows, 0)) && R(are_few_columns)(rows, first, s)
-                                    ? R(log_softmax_few_columns)(rows, first, s)
-                                    : R(log_softmax_adjacent)(rows, first, s);
+    const intptr_t n_together = R(are_few_for_logs)(rows, first, s) ? R(log_softmax_few_columns)(rows, first, s)
+                                                                    : R(log_softmax_adjacent)(rows, first, s);
     if (n_together > 0)
         return n_together;
     R(short_tile) t;
