@@ -16,11 +16,9 @@ import tempsoft
 
 KERNELS = implementations.KERNELS
 KEPT = 8 * KERNELS.LEAST_KEPT
+LARGE_PAGE = 2**21
 ROWS, CATEGORIES = KEPT // 4000 + 1, 1000  # float32: just enough
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="memory is kept by mmap")
-
-
-LARGE_PAGE = 2**21
 
 
 def empty(n):

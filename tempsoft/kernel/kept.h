@@ -127,12 +127,13 @@ static void *ts_kept_malloc(void *context, size_t bytes) {
     const int is_small = bytes < TS_SMALL;
     const size_t whole = is_small ? bytes + TS_HEAD : (bytes + TS_HEAD + TS_LARGE_PAGE - 1) & ~(TS_LARGE_PAGE - 1);
     ts_block_of_memory block = {NULL, whole};
-    if (is_small)
+    if (is_small) {
         block.start = malloc(whole);
-    else
+    } else {
         block = ts_kept_block(whole);
-    if (!block.start && !is_small)
-        block = ts_new_block(whole);
+        if (!block.start)
+            block = ts_new_block(whole);
+    }
     if (!block.start && ts_forget_memory() > 0) /* it may have been short for what was kept */
         return ts_kept_malloc(context, bytes);
     if (!block.start)

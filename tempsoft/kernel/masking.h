@@ -30,18 +30,6 @@ static void R(put_each_masked)(const ts_rows *rows, const ts_rows *masked, intpt
     }
 }
 
-/* The support of n rows from `first` on, one by one. */
-static void R(support_of_rows)(const ts_rows *rows, intptr_t first, intptr_t n, R(scratch) * s) {
-    R(source) row = R(whole)(&rows->logits);
-    ts_knobs knobs;
-    for (intptr_t i = first; i < first + n; i++) {
-        const ts_vector number = {rows->index.data + i * rows->index_step, 0, rows->index.type};
-        const ts_vector mass = {rows->out.data + i * rows->out_step, 0, rows->out.type};
-        R(go_to_row)(rows, i, &row, &knobs, s);
-        R(support_row)(&row, rows->n_categories, &knobs, &number, &mass, s);
-    }
-}
-
 /* How many are left of each row of a tile that was cut, and their mass: of the rows before the cut, too. */
 static void R(put_support)(R(short_cut) * t, const ts_rows *rows, intptr_t first) {
     const VR none = V(set1)((REAL)-INFINITY);
@@ -91,9 +79,10 @@ static void R(work_on_masked)(ts_function which, const ts_rows *rows, double *sc
                 R(put_support)(&t, &some, i);
             else if (is_cut)
                 R(put_masked)(&t, &masked, i);
-            else if (which == TS_SUPPORT)
-                R(support_of_rows)(&some, i, n, &s);
-            else
+            else if (which == TS_SUPPORT) {
+                const ts_rows each = ts_some(&some, i, n);
+                R(for_each_indexed)(which, &each, left);
+            } else
                 R(put_each_masked)(&some, &masked, i, n, &s);
         }
         if (which != TS_SUPPORT)
