@@ -51,7 +51,7 @@ cdef extern from "kernel/plan.h" nogil:
         const char *options
         intptr_t logits_step, out_step, u_step, index_step, log_prob_step
         intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step
-        int are_weights
+        int draw_options
         ts_past past_cache
 
     ctypedef struct ts_knobs:
@@ -164,10 +164,9 @@ ctypedef struct loop_kind:
 
 
 cdef inline bint are_off(const ts_rows *rows) noexcept nogil:
-    """Whether the filters of the first row do nothing, and its options say no more than that there are weights."""
-    cdef int64_t options = (<const int64_t *>rows.options)[0] & ~(TS_TEMPERATURE_LAST | TS_WEIGHTS)
+    """Whether the filters of the first row do nothing."""
     return ((<const int64_t *>rows.top_k)[0] <= 0 and (<const double *>rows.top_p)[0] >= 1
-            and (<const double *>rows.min_p)[0] <= 0 and options == 0)
+            and (<const double *>rows.min_p)[0] <= 0)
 
 
 cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp *steps, void *data) noexcept nogil:
@@ -187,7 +186,7 @@ cdef void any_loop(char **args, const np.npy_intp *dimensions, const np.npy_intp
         parameters = 6
         if not (rows.top_k_step or rows.top_p_step or rows.min_p_step or rows.options_step) and are_off(&rows):
             rows.top_k = NULL  # the kernels' way to know before they look at a row
-            rows.are_weights = (<const int64_t *>rows.options)[0] & TS_WEIGHTS != 0
+            rows.draw_options = <int>((<const int64_t *>rows.options)[0] & ~TS_TEMPERATURE_LAST)
     at += 1
     if kind.which == TS_SOFTMAX or kind.which == TS_LOG_SOFTMAX:
         rows.out, rows.out_step = ts_vector(args[last], steps[at], kind.result), steps[last]

@@ -105,9 +105,8 @@ def _sample_weights_or(function):
         cdef draw_kind kind
         kind.is_seeded, result = False, None
         kept = begin_filtered(&c, weights, 1.0, None, None, None, False, axis, workers,
-                              TS_WEIGHTS | TS_WITHOUT_REPLACEMENT if replace is False else 0)
+                              TS_WEIGHTS | (TS_WITHOUT_REPLACEMENT if replace is False else 0))
         if kept is not None:
-            c.rows.are_weights = c.rows.top_k == NULL
             result = draw_plain(&c, &kind, num_samples, replace, rng, u, first_row, return_log_prob, on_invalid)
         return function(weights, num_samples=num_samples, replace=replace, rng=kind.seed if kind.is_seeded else rng,
                         u=u, first_row=first_row, axis=axis, return_log_prob=return_log_prob, on_invalid=on_invalid,

@@ -258,10 +258,11 @@ cdef bint are_on(const plain_call *c) noexcept:
 
 cdef bint lay_filters(plain_call *c, object top_k, object top_p, object min_p, object temperature_last,
                       int64_t options=0) noexcept:
-    """Have a call filter its rows, if these are filters and not all of them off, or have such options."""
-    if top_k is None and top_p is None and min_p is None and temperature_last is False and not options:
-        return True
+    """Have a call filter its rows, if these are filters and not all of them off, and its draws have such options."""
     cdef ts_rows *rows = &c.rows
+    rows.draw_options = options
+    if top_k is None and top_p is None and min_p is None and temperature_last is False:
+        return True
     if type(temperature_last) is not bool:
         return False
     c.own.top_k, c.own.top_p, c.own.min_p = 0, 1.0, 0.0
@@ -272,7 +273,7 @@ cdef bint lay_filters(plain_call *c, object top_k, object top_p, object min_p, o
             and (top_p is None or lay_numbers(c, top_p, 1, &c.own.top_p, &rows.top_p, &rows.top_p_step))
             and (min_p is None or lay_numbers(c, min_p, 1, &c.own.min_p, &rows.min_p, &rows.min_p_step))):
         return False
-    if not options and not are_on(c):
+    if not are_on(c):
         rows.top_k = NULL
     return True
 

@@ -39,6 +39,9 @@ FUNCTIONS = {
     "sample": lambda of, x, u, **filters: of.sample(
         x, u=u, num_samples=3, return_log_prob=True, on_invalid="mark", **filters
     ),
+    "without replacement": lambda of, x, u, **filters: of.sample(
+        x, u=u, num_samples=3, replace=False, return_log_prob=True, on_invalid="mark", **filters
+    ),
 }
 
 

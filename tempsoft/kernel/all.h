@@ -37,6 +37,7 @@
 #include "turn.h"
 #include "few_columns.h"
 #include "short.h"
+#include "short_draws.h"
 #include "cut_short.h"
 #include "strips.h"
 #include "passing.h"

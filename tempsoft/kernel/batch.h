@@ -51,7 +51,7 @@ static shape_of_work R(shape_of)(ts_function which, const ts_rows *rows, const R
     const int are_many = R(are_many)(rows);
     const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
     if (which == TS_DRAW)
-        return R(are_short)(rows) && rows->n_draws == 1 && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
+        return R(are_short)(rows) && are_drawn_in_lanes(rows) && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
     if (ts_are_few_in_columns(which, rows))
         return SHORT;
     if (are_many && are_plain && rows->logits_step == size && (!rows->out.data || rows->out_step == size))
@@ -126,7 +126,7 @@ static void R(for_each_indexed)(ts_function which, const ts_rows *rows, double *
     if (which == TS_BEST && rows->n_draws <= MOST_BEST)
         ways.of_rows = R(best_rows);
     const shape_of_work shape = R(shape_of)(which, rows, &ways);
-    knobs.options = rows->are_weights ? TS_WEIGHTS : 0;
+    knobs.options = rows->draw_options;
     intptr_t next_tile = 0;
     ts_vector u = rows->u, index = rows->index, log_prob = rows->log_prob, out = rows->out;
     intptr_t i = 0;

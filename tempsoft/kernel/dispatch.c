@@ -140,10 +140,10 @@ static size_t doubles_of_rows(ts_function which, const ts_rows *rows) {
     }
     if (which == TS_DRAW && rows->n_categories <= TS_SHORT) {
         const size_t log_probs = rows->log_prob.data ? doubles_of_rows(TS_LOG_PROB, rows) : 0; /* after draws */
-        return larger((size_t)(always + together), log_probs);
+        return larger((size_t)(always + (lists > together ? lists : together)), log_probs);
     }
     if (which == TS_DRAW)
-        return (size_t)always;
+        return (size_t)(always + lists);
     const intptr_t row = ts_has_row(which, rows) ? ts_lines(ts_row_doubles(rows)) : 0; /* softmax.h */
     const intptr_t tiles = ts_n_tiles(which, rows) * ts_tile_doubles(rows);
     const intptr_t strip =

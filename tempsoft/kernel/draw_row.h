@@ -22,10 +22,13 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
     R(weigh_blocks)(plan, weights);
     memset(s->taken, 0, (size_t)plan->n_blocks * TS_BLOCK / 8);
     for (intptr_t i = 0; i < n_draws;) {
-        R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
-        const signposts none = {.n = 0};
-        const choice chosen =
-            choose_block(s->block_cumulative, plan->n_blocks, &none, *(const double *)(u->data + i * u->stride));
+        const double number = *(const double *)(u->data + i * u->stride);
+        choice chosen = {weights[0] > 0 ? 0 : -1, number};
+        if (plan->n_blocks > 1) {
+            const signposts none = {.n = 0};
+            R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
+            chosen = choose_block(s->block_cumulative, plan->n_blocks, &none, number);
+        }
         const intptr_t b = chosen.index;
         if (b < 0)
             return 0;

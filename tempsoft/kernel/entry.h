@@ -1,41 +1,32 @@
 /* The entry points: what each function does with a batch of rows. For REAL, by inclusion. */
 
-#if TS_REAL == 64 /* used by both */
-enum {
-    MOST_IN_TURN = 256,     /* categories of a row times draws from it, which are made one after another */
-    BYTES_IN_TURN = 1 << 14 /* of rows that are drawn from in turn: they stay in L1 */
-};
-
-static int are_drawn_in_turn(const ts_rows *rows) {
-    return rows->n_draws > 1 && rows->n_draws * rows->n_categories <= MOST_IN_TURN;
-}
+#if TS_REAL == 64                 /* used by both */
+enum { BYTES_IN_TURN = 1 << 14 }; /* of rows that are drawn from, and looked at once more: they stay in L1 */
 #endif
 
-/* Some rows at a time: a draw from each, as that is made of many rows together, and then another, unless they are too
- * many; then log-probabilities of all, which are made so, too. */
-static void R(draw_in_turn)(const ts_rows *rows, double *scratch) {
+/* NaN for the log-probabilities of rows that have fewer categories than draws without replacement. */
+static void R(mark_undrawn)(const ts_rows *rows) {
+    for (intptr_t i = 0; i < rows->n_rows; i++)
+        for (intptr_t m = 0; *(const int64_t *)(rows->index.data + i * rows->index_step) < 0 && m < rows->n_draws; m++)
+            *(REAL *)(rows->log_prob.data + i * rows->log_prob_step + m * rows->log_prob.stride) = (REAL)NAN;
+}
+
+/* Draws from some rows at a time, and then their log-probabilities, as both are made of many rows together. */
+static void R(draw_and_look_up)(const ts_rows *rows, double *scratch) {
     const intptr_t bytes = rows->n_categories * ts_size_of(rows->logits.type);
     const intptr_t most = (BYTES_IN_TURN / bytes / TILE + 1) * TILE;
     for (intptr_t first = 0; first < rows->n_rows; first += most) {
         const ts_rows some = ts_some(rows, first, most);
         ts_rows draws = some;
         draws.log_prob.data = NULL;
-        draws.n_draws = are_drawn_in_turn(rows) ? 1 : rows->n_draws;
-        for (intptr_t m = 0; m < rows->n_draws; m += draws.n_draws) {
-            R(for_each_indexed)(TS_DRAW, &draws, scratch);
-            draws.u.data += draws.u.stride;
-            draws.index.data += draws.index.stride;
-        }
-        if (rows->log_prob.data)
+        R(for_each_indexed)(TS_DRAW, &draws, scratch);
+        if (rows->draw_options & TS_WEIGHTS)
+            R(log_probs_of_weights)(&some, scratch);
+        else
             R(for_each_indexed)(TS_LOG_PROB, &some, scratch);
+        if (rows->draw_options & TS_WITHOUT_REPLACEMENT)
+            R(mark_undrawn)(&some);
     }
-}
-
-static void R(draws)(const ts_rows *rows, double *scratch) {
-    if (R(are_short)(rows) && (rows->log_prob.data ? !rows->are_weights : are_drawn_in_turn(rows)))
-        R(draw_in_turn)(rows, scratch);
-    else
-        R(for_each_indexed)(TS_DRAW, rows, scratch);
 }
 
 static void R(work_unfiltered)(ts_function which, const ts_rows *rows, double *scratch) {
@@ -54,8 +45,8 @@ static void R(work_unfiltered)(ts_function which, const ts_rows *rows, double *s
     else if (which == TS_ENTROPY)
         R(for_each_row)(which, rows, scratch,
                         (R(ways)){R(entropy_row), R(entropy_tile), R(entropy_few), R(entropy_rows), R(entropy_strip)});
-    else if (which == TS_DRAW)
-        R(draws)(rows, scratch);
+    else if (which == TS_DRAW && rows->log_prob.data && R(are_short)(rows))
+        R(draw_and_look_up)(rows, scratch);
     else
         R(for_each_indexed)(which, rows, scratch);
 }

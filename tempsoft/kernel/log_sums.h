@@ -170,6 +170,19 @@ static inline R(temperatures) R(temperatures_from)(const double *temperature) {
     return of;
 }
 
+/* The sums of as many rows as there are doubles in a vector: see set_sum. */
+TS_INLINE vd_pair R(sums_at)(const double *sum_hi, const double *sum_lo, intptr_t at) {
+    vd_pair sum = {vd_load(sum_hi + at), vd_set1(0)};
+#if TS_REAL == 32
+    (void)sum_lo;
+#else
+    sum.lo = vd_load(sum_lo + at);
+    const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
+    sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
+#endif
+    return sum;
+}
+
 /* Of one or two vectors of rows from `first` on, a lane each. */
 TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, log_sums *log) {
     R(log_terms) of[2];
@@ -188,15 +201,9 @@ TS_INLINE void R(log_sums_of_rows)(const R(plans) * p, intptr_t first, int n, lo
         of[v].largest = e;
         for (int part = 0; part < WIDTHS; part++) {
             const intptr_t at = row + part * VD_LANES;
-            vd_pair sum = {vd_load(p->sum_hi + at), vd_set1(0)};
-#if TS_REAL == 64 /* see set_sum */
-            sum.lo = vd_load(p->sum_lo + at);
-            const vd size = vd_max(sum.lo, vd_sub(vd_set1(0), sum.lo));
-            sum.lo = vd_keep_ge(size, vd_mul(sum.hi, vd_set1(0x1p-200)), sum.lo);
-#endif
             of[v].max[part] = R(part)(max, part);
             of[v].temperature[part] = t.temperature[part];
-            of[v].sum[part] = sum;
+            of[v].sum[part] = R(sums_at)(p->sum_hi, p->sum_lo, at);
             of[v].inverse[part] = t.inverse[part];
         }
     }

@@ -12,11 +12,9 @@ enum {
     TS_MASKED_BYTES = 1 << 14           /* and more where they are no more than this, to stay in L1 */
 };
 
-/* A draw without replacement makes cuts of its own. */
 static inline int ts_are_masked(const ts_rows *rows) {
     return rows->top_k && rows->n_rows >= TS_MASKED_ROWS && rows->n_categories > 1 && rows->n_categories <= TS_SHORT &&
-           rows->logits.stride == ts_size_of(rows->logits.type) && rows->options_step == 0 &&
-           (*(const int64_t *)rows->options & ~TS_TEMPERATURE_LAST) == 0;
+           rows->logits.stride == ts_size_of(rows->logits.type) && rows->options_step == 0;
 }
 
 /* Rows that are masked before they are worked on: whole tiles, but for the last. */
@@ -41,6 +39,7 @@ static inline ts_rows ts_masked(const ts_rows *rows, intptr_t n) {
     ts_rows masked = *rows;
     masked.n_rows = n;
     masked.top_k = NULL;
+    masked.draw_options = (int)(*(const int64_t *)rows->options & ~TS_TEMPERATURE_LAST);
     masked.logits_step = rows->n_categories * rows->logits.stride;
     return masked;
 }

@@ -334,7 +334,7 @@ static intptr_t ts_least(const ts_rows *rows, int is_double) {
 /* Whether threads had better share each row than all rows: these are long, few, and not as many for each thread. Draws
  * from a row are made by one of them, so they are not to be many unless there is no other row. */
 static int ts_is_shared_by_blocks(ts_function which, const ts_rows *rows, int is_double, int n_threads) {
-    const int has_blocks = which != TS_BEST && which != TS_SUPPORT && !rows->top_k && !rows->are_weights;
+    const int has_blocks = which != TS_BEST && which != TS_SUPPORT && !rows->top_k && !rows->draw_options;
     const int are_few_draws = rows->n_draws <= TS_BLOCK / 16 || rows->n_rows == 1;
     const intptr_t least = ts_least(rows, is_double) > TS_BLOCK ? ts_least(rows, is_double) : TS_BLOCK;
     return has_blocks && are_few_draws && rows->n_categories / TS_LONG >= least && rows->n_rows < TS_LOT &&

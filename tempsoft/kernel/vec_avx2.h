@@ -233,6 +233,10 @@ static inline void vd_interleave(vd v[2]) {
 }
 static inline int vf_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_count(v_mask a) { return __builtin_popcount((unsigned)_mm256_movemask_pd(_mm256_castps_pd(a))); }
+typedef __m256i vc;
+static inline vc vc_zero(void) { return _mm256_setzero_si256(); }
+static inline vc vc_up_where(vc x, v_mask a) { return _mm256_sub_epi64(x, _mm256_castps_si256(a)); }
+static inline void vc_store(int64_t *p, vc x) { _mm256_storeu_si256((__m256i *)p, x); }
 static inline int vf_first_without(v_mask a) { return __builtin_ctz(~(unsigned)_mm256_movemask_ps(a)); }
 static inline int vd_first_without(v_mask a) {
     return __builtin_ctz(~(unsigned)_mm256_movemask_pd(_mm256_castps_pd(a)));

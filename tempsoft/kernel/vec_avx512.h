@@ -230,6 +230,10 @@ static inline void vd_interleave(vd v[2]) {
 }
 static inline int vf_count(v_mask a) { return __builtin_popcount(a); }
 static inline int vd_count(v_mask a) { return __builtin_popcount(a); }
+typedef __m512i vc;
+static inline vc vc_zero(void) { return _mm512_setzero_si512(); }
+static inline vc vc_up_where(vc x, v_mask a) { return _mm512_mask_add_epi64(x, (__mmask8)a, x, _mm512_set1_epi64(1)); }
+static inline void vc_store(int64_t *p, vc x) { _mm512_storeu_si512(p, x); }
 static inline int vf_first_without(v_mask a) { return __builtin_ctz(~(unsigned)a); }
 static inline int vd_first_without(v_mask a) { return __builtin_ctz(~(unsigned)a); }
 static inline vf vf_where(v_mask a, vf x) { return _mm512_maskz_mov_ps(a, x); }

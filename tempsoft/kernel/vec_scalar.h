@@ -208,6 +208,11 @@ static inline vf vf_add_where(vf x, v_mask a, vf y) { return a ? x + y : x; }
 static inline vd vd_add_where(vd x, v_mask a, vd y) { return a ? x + y : x; }
 static inline int vf_count(v_mask a) { return a; }
 static inline int vd_count(v_mask a) { return a; }
+/* A count for each double of a vector; one more in the lanes of a. */
+typedef int64_t vc;
+static inline vc vc_zero(void) { return 0; }
+static inline vc vc_up_where(vc x, v_mask a) { return x + a; }
+static inline void vc_store(int64_t *p, vc x) { *p = x; }
 /* The first lane that is not in a, or the number of lanes. */
 static inline int vf_first_without(v_mask a) { return a; }
 static inline int vd_first_without(v_mask a) { return a; }
