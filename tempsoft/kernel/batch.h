@@ -51,7 +51,7 @@ static shape_of_work R(shape_of)(ts_function which, const ts_rows *rows, const R
     const int are_many = R(are_many)(rows);
     const int are_plain = rows->logits.type == PLAIN && (!rows->out.data || rows->out.type == PLAIN);
     if (which == TS_DRAW)
-        return R(are_short)(rows) && are_drawn_in_lanes(rows) && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
+        return R(are_short)(rows) && !rows->log_prob.data ? SHORT : ONE_BY_ONE;
     if (ts_are_few_in_columns(which, rows))
         return SHORT;
     if (are_many && are_plain && rows->logits_step == size && (!rows->out.data || rows->out_step == size))

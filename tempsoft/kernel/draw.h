@@ -301,10 +301,64 @@ static void R(sort_draws)(const ts_plan *plan, const ts_vector *u, intptr_t firs
             s->sorted[start[s->block_of[i]]++] = (sorted_draw){i, s->fraction[i]};
 }
 
+#if TS_REAL == 64 /* used by both */
+#define PLACED_AT_ONCE (4 * VD_LANES)
+
+/* `place_of` for so many fractions of the weight, a lane each; `step` numbers from sum to sum. */
+static inline void places_of(const double *cumulative, intptr_t step, intptr_t n, const double *fractions,
+                             int64_t *places) {
+    const vd total = vd_set1(cumulative[(n - 1) * step]), most = vd_mul(total, vd_set1(ALMOST_1));
+    vd target[PLACED_AT_ONCE / VD_LANES];
+    vc count[PLACED_AT_ONCE / VD_LANES];
+    for (int k = 0; k < PLACED_AT_ONCE / VD_LANES; k++) {
+        target[k] = vd_min(vd_mul(vd_load(fractions + k * VD_LANES), total), most);
+        count[k] = vc_zero();
+    }
+    for (intptr_t i = 0; i + 1 < n; i++) { /* the last is above every target */
+        const vd sum = vd_set1(cumulative[i * step]);
+        for (int k = 0; k < PLACED_AT_ONCE / VD_LANES; k++)
+            count[k] = vc_up_where(count[k], vd_ge(target[k], sum));
+    }
+    for (int k = 0; k < PLACED_AT_ONCE / VD_LANES; k++)
+        vc_store(places + k * VD_LANES, count[k]);
+}
+
+/* Draws from a row of one level that has weight, each number of `u` to its place in `index`. */
+static void draw_by_sums(const double *cumulative, intptr_t step, intptr_t n, ts_vector u, ts_vector index,
+                         intptr_t n_draws) {
+    double fractions[PLACED_AT_ONCE] = {0};
+    int64_t places[PLACED_AT_ONCE];
+    for (intptr_t i = 0; i < n_draws; i += PLACED_AT_ONCE) {
+        const intptr_t together = n_draws - i < PLACED_AT_ONCE ? n_draws - i : PLACED_AT_ONCE;
+        const int is_whole = together == PLACED_AT_ONCE;
+        const int is_read = is_whole && u.stride == sizeof *fractions;
+        const int is_put = is_whole && index.stride == sizeof *places;
+        for (intptr_t k = 0; !is_read && k < together; k++)
+            fractions[k] = *(const double *)(u.data + k * u.stride);
+        places_of(cumulative, step, n, is_read ? (const double *)u.data : fractions,
+                  is_put ? (int64_t *)index.data : places);
+        for (intptr_t k = 0; !is_put && k < together; k++)
+            *(int64_t *)(index.data + k * index.stride) = places[k];
+        u.data += PLACED_AT_ONCE * u.stride;
+        index.data += PLACED_AT_ONCE * index.stride;
+    }
+}
+#endif
+
 /* Draws `first` ... `first` + n, block by block. `e`: the exponentials of an only block, or NULL. */
 static void R(draw_some)(const ts_plan *plan, const R(source) * row, const ts_vector *u, const ts_vector *index,
                          intptr_t first, intptr_t n, REAL *e, const R(scratch) * s) {
     R(block) block;
+    if (plan->n_categories <= TS_SHORT) {
+        const ts_vector numbers = {u->data + first * u->stride, u->stride, u->type};
+        const ts_vector places = {index->data + first * index->stride, index->stride, index->type};
+        R(ready_block)(&block, plan, row, 0, e, NULL, s);
+        if (block.total > 0 && block.total < INFINITY)
+            draw_by_sums(block.cumulative, 1, block.length, numbers, places, n);
+        for (intptr_t i = 0; !(block.total > 0 && block.total < INFINITY) && i < n; i++)
+            R(put_draw)(&places, i, -1);
+        return;
+    }
     R(sort_draws)(plan, u, first, n, s);
     for (intptr_t i = 0; i < n; i++)
         if (s->block_of[i] < 0)

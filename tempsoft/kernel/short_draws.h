@@ -3,16 +3,6 @@
  * What ready_block, draw_in_block and draw_successively come to in a row of one level, and put_log_probs of weights.
  */
 
-#if TS_REAL == 64              /* used by both */
-enum { MOST_IN_LANES = 2048 }; /* categories of a row times draws from it with replacement */
-
-/* Whether draws from a row are made while it is in a lane: all, or log-probabilities of them would be made here. */
-static inline int are_drawn_in_lanes(const ts_rows *rows) {
-    return rows->draw_options & TS_WITHOUT_REPLACEMENT || rows->n_draws == 1 ||
-           rows->n_draws * rows->n_categories <= MOST_IN_LANES;
-}
-#endif
-
 /* Whether weights are such that no sum of a row and no share in it leaves the range: 0, or not far from 1. Where there
  * are zeros, they are looked at twice. */
 static int R(short_weights_are_moderate)(const R(short_tile) * t) {
@@ -129,8 +119,26 @@ TS_INLINE int R(choose_in_tile_of)(REAL *e, const ts_rows *rows, intptr_t first,
     return are_left;
 }
 
+#define FEWEST_OF_A_ROW 12 /* draws that are a lane each for one row after another */
+
+/* So many draws from each row of a tile, with replacement. */
+TS_APART int R(choose_row_by_row)(const REAL *e, const ts_rows *rows, intptr_t first) {
+    double cumulative[TS_SHORT * TILE], total[TILE];
+    const intptr_t n = rows->n_categories;
+    if (!R(add_in_lanes)(e, n, 1, cumulative, total))
+        return 0;
+    for (int c = 0; c < R(width_of_tile)(rows, first); c++) {
+        const ts_vector u = {rows->u.data + (first + c) * rows->u_step, rows->u.stride, TS_F64};
+        const ts_vector index = {rows->index.data + (first + c) * rows->index_step, rows->index.stride, TS_F64};
+        draw_by_sums(cumulative + c, TILE, n, u, index, rows->n_draws);
+    }
+    return 1;
+}
+
 static int R(choose_in_tile)(REAL *e, const ts_rows *rows, intptr_t first) {
     double kept[FEW_KEPT * TILE];
+    if (rows->n_draws >= FEWEST_OF_A_ROW && !(rows->draw_options & TS_WITHOUT_REPLACEMENT))
+        return R(choose_row_by_row)(e, rows, first);
     if (rows->n_categories <= FEW_KEPT)
         return R(choose_in_tile_of)(e, rows, first, 1, kept);
 #if TS_REAL == 64
