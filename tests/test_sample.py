@@ -190,3 +190,15 @@ def test_the_g_test_finds_a_bias_of_one_percent():
     for _ in range(20):
         assert is_suspicious(rng.multinomial(10**6, biased), SHARES)
         assert not is_suspicious(rng.multinomial(10**6, SHARES), SHARES)
+
+
+@pytest.mark.parametrize("n", [129, 1000, 1025, 60_000, 600_000])
+def test_many_draws_are_those_of_few(compiled, dtype, n):
+    """However many draws are sorted by their block, and however that is found."""
+    rng = np.random.default_rng(n)
+    x, u = rng.normal(0, 3, n).astype(dtype), rng.random(40_000)
+    x[: n // 3] = -30.0
+    u[::100], u[50::100], u[7::100] = 0, LAST_U, u[7::100] / 2**30
+    many = compiled.sample(x, u=u, num_samples=len(u))
+    few = [compiled.sample(x, u=part, num_samples=len(part)) for part in np.split(u, [1, 3, 20, 120, 1100, 2000])]
+    assert (many == np.concatenate(few)).all()

@@ -127,7 +127,7 @@ static size_t doubles_of_rows(ts_function which, const ts_rows *rows) {
     const intptr_t n_draws = which != TS_DRAW ? 0 : rows->n_draws < TS_DRAWS ? rows->n_draws : TS_DRAWS;
     const intptr_t of_blocks =
         4 * ts_lines(n_blocks) + ts_lines(n_blocks + 2 * TS_LINE_DOUBLES) + ts_lines(n_blocks + 2);
-    const intptr_t of_draws = ts_lines(2 * n_draws) + 2 * ts_lines(n_draws);
+    const intptr_t of_draws = ts_lines(n_draws) + ts_lines(n_draws / 4 + 1) + ts_lines(n_draws / 2 + 1);
     const intptr_t always = TS_LINE_DOUBLES + 3 * TS_BLOCK + TS_SKEW + of_blocks + of_draws;
     /* chosen.h: two lists of number and index; draw_row.h: a bit an entry */
     const intptr_t lists = which == TS_BEST   ? ts_lines(4 * rows->n_draws)

@@ -22,21 +22,20 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
     R(weigh_blocks)(plan, weights);
     memset(s->taken, 0, (size_t)plan->n_blocks * TS_BLOCK / 8);
     for (intptr_t i = 0; i < n_draws;) {
-        const double number = *(const double *)(u->data + i * u->stride);
-        choice chosen = {weights[0] > 0 ? 0 : -1, number};
-        if (plan->n_blocks > 1) {
-            const signposts none = {.n = 0};
+        const double number = number_at(u, i);
+        intptr_t b = 0;
+        if (plan->n_blocks > 1)
             R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
-            chosen = choose_block(s->block_cumulative, plan->n_blocks, &none, number);
-        }
-        const intptr_t b = chosen.index;
-        if (b < 0)
+        if (!is_drawable(plan->n_blocks > 1 ? s->block_cumulative[plan->n_blocks - 1] : weights[0]))
             return 0;
+        if (plan->n_blocks > 1)
+            b = choose_block(s->block_cumulative, plan->n_blocks, NULL, number);
         R(block) block;
         R(ready_block)(&block, plan, row, b, e, s->taken, s);
-        const sorted_draw draw = {i, chosen.left};
-        intptr_t at;
-        R(draw_in_block)(&block, &draw, 1, &at);
+        R(set_scale)(&block, plan, b, s);
+        sorted_draw draw = {left_in_block(s->block_cumulative, plan->n_blocks, b, number)};
+        R(draw_in_block)(&block, &draw, 1);
+        const intptr_t at = (intptr_t)draw.place;
         if (at < 0) { /* nothing drawable in it after all */
             weights[b] = 0;
             continue;
@@ -63,13 +62,14 @@ static void R(draw_row)(const R(source) * row, intptr_t n, const ts_knobs *knobs
     int is_valid = plan.kind == TS_ORDINARY || plan.kind == TS_UNIFORM;
     if (is_valid && knobs->options & TS_WITHOUT_REPLACEMENT) {
         is_valid = R(draw_successively)(&plan, row, u, index, n_draws, keep, s);
+    } else if (is_valid && plan.n_blocks == 1) {
+        R(draw_from_only)(&plan, row, u, index, n_draws, keep, s);
     } else if (is_valid) {
-        if (plan.n_blocks > 1) {
-            R(weigh_blocks)(&plan, s->block_cumulative);
-            R(accumulate)(s->block_cumulative, plan.n_blocks, s->block_cumulative);
-        }
+        R(weigh_blocks)(&plan, s->block_cumulative);
+        R(accumulate)(s->block_cumulative, plan.n_blocks, s->block_cumulative);
         for (intptr_t first = 0; first < n_draws; first += TS_DRAWS)
-            R(draw_some)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS, keep, s);
+            R(draw_from_several)(&plan, row, u, index, first, n_draws - first < TS_DRAWS ? n_draws - first : TS_DRAWS,
+                                 s);
     }
     if (is_valid && log_prob->data)
         R(put_log_probs)(&plan, row, index, log_prob, n_draws, s->block);

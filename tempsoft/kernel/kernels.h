@@ -52,6 +52,7 @@
 #else
 #define TS_UNIFORMS ts_uniforms
 #endif
+#include "place.h"
 #include "status.h"
 
 #define TS_REAL 64

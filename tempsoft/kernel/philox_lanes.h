@@ -82,9 +82,10 @@ static void column_in_lanes(uint64_t seed, uint64_t column, uint64_t first, intp
     }
 }
 
-/* Numbers first ... first + n_rows, which are of one counter, of many streams: out[i * n_columns + j]. */
-static void rows_in_lanes(uint64_t seed, uint64_t first, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
-                          double *out) {
+/* n_words numbers from word `word` of one counter on, of many streams: out[i * n_columns + j]. Where both are constants,
+ * what becomes of other words is left out. */
+TS_INLINE void words_in_lanes(uint64_t seed, uint64_t first, int word, intptr_t n_words, uint64_t first_column,
+                              intptr_t n_columns, double *out) {
     vw counter[PHILOX_TOGETHER], key[PHILOX_TOGETHER], words[4][PHILOX_TOGETHER];
     for (int k = 0; k < PHILOX_TOGETHER; k++) {
         counter[k] = vw_set1(first / 4 + 1);
@@ -94,11 +95,27 @@ static void rows_in_lanes(uint64_t seed, uint64_t first, intptr_t n_rows, uint64
         philox(seed, counter, key, words);
         for (int k = 0; k < PHILOX_TOGETHER; k++) {
             const intptr_t at = j + k * VW_LANES;
-            for (intptr_t i = 0; i < n_rows; i++)
-                vd_store_up_to(out + i * n_columns + at, n_columns - at, vw_uniform(words[first % 4 + (uint64_t)i][k]));
+            for (intptr_t i = 0; i < n_words; i++)
+                vd_store_up_to(out + i * n_columns + at, n_columns - at, vw_uniform(words[word + i][k]));
             key[k] = vw_add(key[k], vw_set1(PHILOX_LANES));
         }
     }
+}
+
+/* Numbers first ... first + n_rows, which are of one counter, of many streams. */
+static void rows_in_lanes(uint64_t seed, uint64_t first, intptr_t n_rows, uint64_t first_column, intptr_t n_columns,
+                          double *out) {
+    const int word = (int)(first % 4);
+    if (n_rows > 1)
+        words_in_lanes(seed, first, word, n_rows, first_column, n_columns, out);
+    else if (word == 0)
+        words_in_lanes(seed, first, 0, 1, first_column, n_columns, out);
+    else if (word == 1)
+        words_in_lanes(seed, first, 1, 1, first_column, n_columns, out);
+    else if (word == 2)
+        words_in_lanes(seed, first, 2, 1, first_column, n_columns, out);
+    else
+        words_in_lanes(seed, first, 3, 1, first_column, n_columns, out);
 }
 
 /* ts_uniforms. */

@@ -4,13 +4,6 @@
  * for their sums took a third longer. ts_scratch_doubles adds up what is taken here.
  */
 
-#if TS_REAL == 64
-typedef struct {
-    intptr_t draw;
-    double fraction; /* of the block's weight */
-} sorted_draw;
-#endif
-
 /* A row whose exponentials are made and wait to be divided, while those of the next take their place. */
 typedef struct {
     char *to;
@@ -54,8 +47,8 @@ typedef struct {
     double *block_cumulative; /* for draws: sums of blocks, and */
     intptr_t *first_draw;     /* the first of those that fall into a block, in */
     sorted_draw *sorted;
-    intptr_t *block_of; /* of a draw, and the fraction of it */
-    double *fraction;
+    uint16_t *rank;            /* of a draw, and */
+    uint32_t *block_of;        /* its block */
     tempering k;               /* of the last row; most have the same */
     REAL *turned;              /* rows that are worked on together, or their exponentials: see ts_together_doubles */
     ts_tries tries;            /* of a c for rows together, */
@@ -112,9 +105,9 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.block_cumulative = take_lines(&left, n_blocks + 2 * TS_LINE_DOUBLES) +
                          TS_LINE_DOUBLES; /* a 0 is ahead, and vectors are read whole */
     s.first_draw = (intptr_t *)take_lines(&left, n_blocks + 2);
-    s.sorted = (sorted_draw *)take_lines(&left, 2 * n_draws);
-    s.block_of = (intptr_t *)take_lines(&left, n_draws);
-    s.fraction = take_lines(&left, n_draws);
+    s.sorted = (sorted_draw *)take_lines(&left, n_draws);
+    s.rank = (uint16_t *)take_lines(&left, n_draws / 4 + 1);
+    s.block_of = (uint32_t *)take_lines(&left, n_draws / 2 + 1);
     s.lists = left; /* of rows one by one; those that are taken together may have others here */
     s.taken = (uint64_t *)left;
     s.turned = (REAL *)left;
