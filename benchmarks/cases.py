@@ -37,9 +37,10 @@ DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Any, Any], np.ndarray]] 
 @dataclass(frozen=True, kw_only=True)
 class Case:
     """A workload. `temperature` is one number, or the (lowest, highest) of one per row; `filters` are arguments of
-    `tempsoft.sample`; `num_samples` None is one draw a row; `n_best` is for `top_log_probs`. `ready_output` is whether
-    results go to memory that was used before, where a function has an `out`. `main` are the functions that a quick run
-    and the README show, `shared` says that all threads are tried after one. `path` is a file with the logits.
+    `tempsoft.sample`; `num_samples` None is one draw a row, `replace` whether several may be equal; `n_best` is
+    for `top_log_probs`. `ready_output` is whether results go to memory that was used before, where a function has an
+    `out`. `main` are the functions that a quick run and the README show, `shared` says that all threads are tried after
+    one. `path` is a file with the logits.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Case:
     filters: tuple[tuple[str, float], ...] = ()
     distribution: str = "normal, sd 3"
     num_samples: int | None = None
+    replace: bool = True
     n_best: int | None = None
     ready_output: bool = True
     seed: int = 20
@@ -71,6 +73,8 @@ class Case:
         parts.extend(f"{name}={value}" for name, value in self.filters)
         if self.num_samples is not None:
             parts.append(f"num_samples={self.num_samples:,}")
+        if not self.replace:
+            parts.append("replace=False")
         if self.n_best is not None:
             parts.append(f"k={self.n_best}")
         return " ".join(parts)
@@ -271,9 +275,10 @@ CASES: tuple[Case, ...] = (
         distribution="normal, sd 1",
     ),
     replace(_DECODING, name="alternatives", functions=(TOP_LOG_PROBS,), main=(), n_best=50),
-    # a few opinions on each digit; Monte Carlo: many draws from each of a few distributions; from one; components of
-    # mixtures, by their weights
+    # a few opinions on each digit; different items for each visitor; Monte Carlo: many draws from each of a few
+    # distributions; from one; components of mixtures, by their weights
     Case(name="committee", shape=(1_000_000, 10), functions=(SAMPLE,), num_samples=4),
+    Case(name="slates", shape=(200_000, 10), functions=(SAMPLE,), num_samples=3, replace=False),
     Case(name="many_draws", shape=(100, 1000), functions=(SAMPLE,), num_samples=1000),
     Case(name="monte_carlo", shape=(50_000,), functions=(SAMPLE,), num_samples=10**6),
     Case(

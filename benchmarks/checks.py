@@ -180,14 +180,23 @@ def _cumulative(function: str, case: Case) -> np.ndarray:
 def _check_draws(function: str, case: Case, task: Task, result: Any) -> None:
     rows, cumulative = _rows(case, FEWEST_ROWS_OF_DRAWS), _cumulative(function, case)
     first = _draws(case, task, result)[rows]
-    _check_known_numbers(case, task, first, cumulative, rows)
     draws = [first]
     if case.traffic(function) < FAST:
         while sum(map(np.size, draws)) < FEWEST_DRAWS:
             draws.append(_draws(case, task, task.run())[rows])
-    below, through = _interval(np.concatenate(draws, axis=-1), cumulative)
-    demand((through > below).all(), "a category without probability was drawn")
-    _check_uniform(below, through, case.seed)
+    numbers = None if task.numbers is None else task.numbers[rows]
+    if case.replace:
+        _check_known_numbers(case, numbers, first, cumulative)
+        _check_law(case, np.concatenate(draws, axis=-1), cumulative)
+        return
+    p = np.diff(cumulative, prepend=0.0)
+    for i in range(case.n_draws):  # each from what those before it left
+        column = slice(i, i + 1)
+        cumulative = np.cumsum(p, axis=-1) / p.sum(axis=-1, keepdims=True)
+        of_column = None if numbers is None else numbers[:, column]
+        _check_known_numbers(case, of_column, first[:, column], cumulative)
+        _check_law(case, first[:, column], cumulative)
+        np.put_along_axis(p, first[:, column], 0.0, axis=-1)
 
 
 def _draws(case: Case, task: Task, result: Any) -> np.ndarray:
@@ -204,15 +213,20 @@ def _interval(draws: np.ndarray, cumulative: np.ndarray) -> tuple[np.ndarray, np
     return below, np.take_along_axis(cumulative, draws, axis=-1)
 
 
-def _check_known_numbers(case: Case, task: Task, draws: np.ndarray, cumulative: np.ndarray, rows: np.ndarray) -> None:
+def _check_known_numbers(case: Case, numbers: np.ndarray | None, draws: np.ndarray, cumulative: np.ndarray) -> None:
     """Each draw is the category whose interval holds the uniform number, but for rounding of a serial float32 sum."""
-    if task.numbers is None:
+    if numbers is None:
         return
     tolerance = max(case.n_categories * 2.0**-24, 2.0**-20)
     below, through = _interval(draws, cumulative)
-    numbers = task.numbers[rows]
     outside = (numbers < below - tolerance) | (numbers > through + tolerance)
     demand(not outside.any(), f"{outside.sum()} of {outside.size} draws are not where their uniform numbers are")
+
+
+def _check_law(case: Case, draws: np.ndarray, cumulative: np.ndarray) -> None:
+    below, through = _interval(draws, cumulative)
+    demand((through > below).all(), "a category without probability was drawn")
+    _check_uniform(below, through, case.seed)
 
 
 def _check_uniform(below: np.ndarray, through: np.ndarray, seed: int) -> None:

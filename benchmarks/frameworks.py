@@ -61,7 +61,7 @@ class Torch(Implementation):
             return logits if temperature is None else logits / temperature
 
         def sample() -> Any:
-            return torch.multinomial(torch.softmax(tempered(), -1), n_draws, replacement=True)
+            return torch.multinomial(torch.softmax(tempered(), -1), n_draws, replacement=case.replace)
 
         def sample_of_best() -> Any:
             values, indices = torch.topk(logits, dict(case.filters)["top_k"], -1)

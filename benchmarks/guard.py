@@ -63,6 +63,7 @@ SHAPES: dict[str, tuple[int, ...]] = {  # of cases of cases.py: valgrind is fift
     "decoding_top_p_flat": (4, 32768),
     "alternatives": (4, 32768),
     "many_draws": (10, 1000),
+    "slates": (2000, 10),
     "monte_carlo": (10_000,),
     "mixture_components": (2000, 100),
 }

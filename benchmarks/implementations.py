@@ -108,6 +108,8 @@ class Tempsoft(Implementation):
             numbers = tempsoft.uniforms(np.random.default_rng(case.seed), case.n_rows, case.n_draws)
             if case.num_samples is not None:
                 arguments["num_samples"] = case.num_samples
+            if not case.replace:
+                arguments["replace"] = False
         run = partial(getattr(self._module, function), case.logits(), **arguments)
         return Task(run, tuple if function in PAIRS else np.asarray, numbers)
 

@@ -47,7 +47,8 @@ def is_support_of_top_p(function: str, case: Case) -> bool:
 
 class NumpyExpression(Implementation):
     """What people write by hand: subtract the maximum, exp, divide; for draws compare a cumulative sum with a uniform
-    number; for the best, a partition. In the dtype of the logits.
+    number, or, without replacement, take those of the largest logits with noise; for the best, a partition. In the
+    dtype of the logits.
     """
 
     name = "numpy_expression"
@@ -56,7 +57,7 @@ class NumpyExpression(Implementation):
         # ml_dtypes sums in bfloat16: over 1000 categories that is no softmax
         if case.filters:
             return is_support_of_top_p(function, case)
-        return case.num_samples is None and case.dtype != "bfloat16"
+        return (case.num_samples is None or not case.replace) and case.dtype != "bfloat16"
 
     def task(self, function: str, case: Case, threads: int = 1) -> Task:
         logits, axis, temperature = case.logits(), case.axis, temperature_along_rows(case)
@@ -101,6 +102,12 @@ class NumpyExpression(Implementation):
             x = tempered()
             return draw(np.exp(x - x.max(axis, keepdims=True)))
 
+        def sample_different() -> np.ndarray:
+            keys = tempered() + rng.gumbel(size=case.shape).astype(logits.dtype)
+            largest = np.argpartition(-keys, case.n_draws, axis)[..., : case.n_draws]
+            order = np.argsort(-np.take_along_axis(keys, largest, axis), axis)
+            return np.take_along_axis(largest, order, axis)
+
         def sample_weights() -> np.ndarray:
             return draw(logits)
 
@@ -120,6 +127,8 @@ class NumpyExpression(Implementation):
             SOFTMAX: softmax, LOG_SOFTMAX: log_softmax, LOGSUMEXP: logsumexp, ENTROPY: entropy, LOG_PROB: log_prob,
             SAMPLE: sample, SAMPLE_WEIGHTS: sample_weights, TOP_LOG_PROBS: top_log_probs, SUPPORT: support,
         }  # fmt: skip
+        if function == SAMPLE and not case.replace:
+            return Task(sample_different)
         if function in (SAMPLE, SAMPLE_WEIGHTS):
             return Task(runs[function], numbers=np.random.default_rng(case.seed).random((case.n_rows, 1)))
         return Task(runs[function], tuple if function in PAIRS else np.asarray)
@@ -131,7 +140,7 @@ class GeneratorChoice(Implementation):
     name = "generator_choice"
 
     def does(self, function: str, case: Case) -> bool:
-        return function == SAMPLE and len(case.shape) == 1 and not case.filters
+        return function == SAMPLE and len(case.shape) == 1 and not case.filters and case.replace
 
     def task(self, function: str, case: Case, threads: int = 1) -> Task:
         p = tempsoft.reference.softmax(case.logits().astype(np.float64), case.temperatures())

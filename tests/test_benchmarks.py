@@ -206,6 +206,24 @@ def test_wrong_draws_are_not_timed():
     assert all(reason.startswith("wrong: ") for reason in row["left_out"].values())
 
 
+def test_wrong_draws_without_replacement_are_not_timed():
+    cases, rng = module("cases"), np.random.default_rng(1)
+    case = cases.Case(name="small", shape=(300, 4), functions=(cases.SAMPLE,), num_samples=2, replace=False)
+
+    def by_noise(case, temperature=1.0):
+        return np.argsort(-(case.logits() / temperature + rng.gumbel(size=case.shape)), axis=-1)[:, :2]
+
+    rivals = [
+        rival("right", by_noise),
+        rival("twice the same", lambda case: by_noise(case)[:, [0, 0]]),
+        rival("in another order", lambda case: by_noise(case)[:, ::-1]),
+        rival("another temperature", lambda case: by_noise(case, 2.0)),
+    ]
+    row = measured(cases.SAMPLE, case, *rivals)
+    assert set(row["results"]) == {"tempsoft", "right"}
+    assert all(reason.startswith("wrong: ") for reason in row["left_out"].values())
+
+
 def test_a_wrong_tempsoft_ends_the_run(monkeypatch):
     implementations, cases = module("implementations"), module("cases")
     monkeypatch.setattr(implementations.TEMPSOFT, "ulps", -1.0)

@@ -167,6 +167,11 @@ static inline emulated_512 _mm512_max_epu64(emulated_512 a, emulated_512 b) {
     EACH(8, r.q[i] = a.q[i] > b.q[i] ? a.q[i] : b.q[i]);
 }
 static inline emulated_512 _mm512_set1_epi64(long long x) { EACH(8, r.q[i] = (uint64_t)x); }
+static inline emulated_512 _mm512_setzero_si512(void) { return _mm512_set1_epi64(0); }
+static inline emulated_512 _mm512_mask_add_epi64(emulated_512 other, __mmask8 mask, emulated_512 a, emulated_512 b) {
+    EACH(8, r.q[i] = mask >> i & 1 ? a.q[i] + b.q[i] : other.q[i]);
+}
+static inline void _mm512_storeu_si512(void *p, emulated_512 a) { memcpy(p, &a, sizeof a); }
 static inline emulated_512 _mm512_permutexvar_ps(emulated_512 at, emulated_512 a) {
     EACH(16, r.f[i] = a.f[at.u[i] % 16]);
 }
