@@ -258,7 +258,7 @@ cdef bint are_on(const plain_call *c) noexcept:
 
 cdef bint lay_filters(plain_call *c, object top_k, object top_p, object min_p, object temperature_last,
                       int64_t options=0) noexcept:
-    """Have a call filter its rows, if these are filters and not all of them off, and its draws have such options."""
+    """Have a call filter its rows, if these are filters and not all of them off; its draws have such options anyway."""
     cdef ts_rows *rows = &c.rows
     rows.draw_options = options
     if top_k is None and top_p is None and min_p is None and temperature_last is False:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import exact
+import implementations
 import limits
 import numpy as np
 import pytest
@@ -202,3 +203,36 @@ def test_many_draws_are_those_of_few(compiled, dtype, n):
     many = compiled.sample(x, u=u, num_samples=len(u))
     few = [compiled.sample(x, u=part, num_samples=len(part)) for part in np.split(u, [1, 3, 20, 120, 1100, 2000])]
     assert (many == np.concatenate(few)).all()
+
+
+def test_numbers_that_change_meanwhile(compiled):
+    """A thread may change the uniform numbers after they were looked at: no draw is right then, but none is beyond the
+    categories, and nothing crashes."""
+    done = implementations.in_a_new_process(
+        """
+import sys, threading, time
+import numpy as np, tempsoft
+u, end = np.zeros(20_000), time.monotonic() + 1.5
+def change():
+    while time.monotonic() < end:
+        for number in (1e6, np.nan, -1e5, 0.5, 1 << 40, 0.5):
+            u[:] = number
+thread = threading.Thread(target=change)
+sys.setswitchinterval(1e-6)
+thread.start()
+x, calls = np.zeros(4096, np.float32), 0
+while time.monotonic() < end:
+    for n, shape in ((4096, (20_000,)), (1000, (20_000,)), (20, (20_000,)), (20, (100, 200))):
+        logits = np.broadcast_to(x[:n], (*shape[:-1], n))
+        try:
+            drawn = tempsoft.sample(logits, u=u.reshape(shape), num_samples=shape[-1])
+        except ValueError:
+            continue
+        assert ((-1 <= drawn) & (drawn < n)).all()
+        calls += 1
+thread.join()
+assert calls > 5
+""",
+        TEMPSOFT_ISA=compiled.name,
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -23,13 +23,10 @@ static int R(draw_successively)(const ts_plan *plan, const R(source) * row, cons
     memset(s->taken, 0, (size_t)plan->n_blocks * TS_BLOCK / 8);
     for (intptr_t i = 0; i < n_draws;) {
         const double number = number_at(u, i);
-        intptr_t b = 0;
-        if (plan->n_blocks > 1)
-            R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
-        if (!is_drawable(plan->n_blocks > 1 ? s->block_cumulative[plan->n_blocks - 1] : weights[0]))
+        R(accumulate)(weights, plan->n_blocks, s->block_cumulative);
+        if (!is_drawable(s->block_cumulative[plan->n_blocks - 1]))
             return 0;
-        if (plan->n_blocks > 1)
-            b = choose_block(s->block_cumulative, plan->n_blocks, NULL, number);
+        const intptr_t b = choose_block(s->block_cumulative, plan->n_blocks, NULL, number);
         R(block) block;
         R(ready_block)(&block, plan, row, b, e, s->taken, s);
         R(set_scale)(&block, plan, b, s);

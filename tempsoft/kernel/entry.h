@@ -6,9 +6,11 @@ enum { BYTES_IN_TURN = 1 << 14 }; /* of rows that are drawn from, and looked at 
 
 /* NaN for the log-probabilities of rows that have fewer categories than draws without replacement. */
 static void R(mark_undrawn)(const ts_rows *rows) {
-    for (intptr_t i = 0; i < rows->n_rows; i++)
-        for (intptr_t m = 0; *(const int64_t *)(rows->index.data + i * rows->index_step) < 0 && m < rows->n_draws; m++)
+    for (intptr_t i = 0; i < rows->n_rows; i++) {
+        const int is_drawn = *(const int64_t *)(rows->index.data + i * rows->index_step) >= 0;
+        for (intptr_t m = 0; !is_drawn && m < rows->n_draws; m++)
             *(REAL *)(rows->log_prob.data + i * rows->log_prob_step + m * rows->log_prob.stride) = (REAL)NAN;
+    }
 }
 
 /* Draws from some rows at a time, and then their log-probabilities, as both are made of many rows together. */

@@ -82,8 +82,8 @@ static void column_in_lanes(uint64_t seed, uint64_t column, uint64_t first, intp
     }
 }
 
-/* n_words numbers from word `word` of one counter on, of many streams: out[i * n_columns + j]. Where both are constants,
- * what becomes of other words is left out. */
+/* n_words numbers from word `word` of one counter on, of many streams: out[i * n_columns + j]. Of constants, what
+ * becomes of other words is left out. */
 TS_INLINE void words_in_lanes(uint64_t seed, uint64_t first, int word, intptr_t n_words, uint64_t first_column,
                               intptr_t n_columns, double *out) {
     vw counter[PHILOX_TOGETHER], key[PHILOX_TOGETHER], words[4][PHILOX_TOGETHER];

@@ -6,7 +6,7 @@
 #ifndef TEMPSOFT_PLACE_H
 #define TEMPSOFT_PLACE_H
 
-/* What is left of a number in units of the block's weight; then the category that is drawn. */
+/* What is left of a number inside a block: see left_in_block. Then the category that is drawn. */
 typedef union {
     double left;
     int64_t place;
@@ -108,12 +108,10 @@ static void put_guides(const double *cumulative, intptr_t n, uint16_t *guides) {
 /* A block by the fraction of all weight, which there is some of. A 0 is ahead of the sums. `guides` may be NULL. */
 TS_INLINE intptr_t choose_block(const double *cumulative, intptr_t n, const uint16_t *guides, double fraction) {
     const double target = below(fraction * cumulative[n - 1], cumulative[n - 1]);
-    intptr_t low;
-    if (!guides) {
-        low = n <= 2 * VD_LANES ? count_up_to(cumulative, n, target) : search_up_to(cumulative, n, target);
-        return low < n ? low : n - 1;
-    }
-    low = guides[(int)(fraction * GUIDES)];
+    if (!guides)
+        return place_of(cumulative, n, n, target);
+    const double part = fraction * GUIDES; /* of a number that somebody may have changed meanwhile */
+    intptr_t low = guides[part >= 0 && part < GUIDES ? (int)part : 0];
     while (low + 1 < n && cumulative[low] <= target)
         low++;
     return low;
@@ -133,7 +131,8 @@ static inline int is_drawable(double total) { return total > 0 && total < INFINI
 _Static_assert(TS_DRAWS <= 1 << 16, "the number of a draw has so many bits");
 
 /* Choose a block for each of n draws, and sort what is left of them by it: draw i is then sorted[rank[i]], and those of
- * block b are at first_draw[b] up to first_draw[b + 1]. No memory is gone through but from some places on. */
+ * block b are at first_draw[b] up to first_draw[b + 1]. What is written goes to one running place for each block, never
+ * to a place at random. */
 static void sort_draws(const double *cumulative, intptr_t n_blocks, const ts_vector *u, intptr_t first, intptr_t n,
                        intptr_t *first_draw, uint32_t *block_of, sorted_draw *sorted, uint16_t *rank) {
     intptr_t *const start = first_draw + 1; /* of each block; then where its next draw goes: at last, the next start */

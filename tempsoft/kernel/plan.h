@@ -124,7 +124,7 @@ typedef struct {
     const char *temperature, *top_k, *top_p, *min_p, *options;         /* float64, int64, float64, float64, int64 */
     intptr_t logits_step, out_step, u_step, index_step, log_prob_step; /* bytes from row to row */
     intptr_t temperature_step, top_k_step, top_p_step, min_p_step, options_step;
-    int draw_options; /* where there are no filters: of ts_option, of the draws from each row */
+    int draw_options; /* of ts_option: how each row is drawn from, where there are no filters; else `options` say it */
     ts_past past_cache;
     const ts_sharing *sharing; /* of each row; NULL if a thread works on a row alone */
 } ts_rows;

@@ -90,8 +90,8 @@ static inline const double *R(numbers_of_tile)(const ts_rows *rows, intptr_t fir
     return apart;
 }
 
-/* Draws from the rows of a tile, to their place; without replacement, each takes what it drew from the weights. The
- * cumulative sums of doubles may be made in their place. */
+/* Draws from the rows of a tile, to their place; without replacement, each takes what it drew from the weights. If
+ * `are_kept`, `cumulative` gets the sums; it may be `e` where weights are doubles and none is taken. */
 TS_INLINE int R(choose_in_tile_of)(REAL *e, const ts_rows *rows, intptr_t first, int are_kept, double *cumulative) {
     double total[TILE], apart[TILE];
     int64_t place[TILE];
@@ -129,7 +129,8 @@ TS_APART int R(choose_row_by_row)(const REAL *e, const ts_rows *rows, intptr_t f
         return 0;
     for (int c = 0; c < R(width_of_tile)(rows, first); c++) {
         const ts_vector u = {rows->u.data + (first + c) * rows->u_step, rows->u.stride, TS_F64};
-        const ts_vector index = {rows->index.data + (first + c) * rows->index_step, rows->index.stride, TS_F64};
+        const ts_vector index = {rows->index.data + (first + c) * rows->index_step, rows->index.stride,
+                                 rows->index.type};
         draw_by_sums(cumulative + c, TILE, n, u, index, rows->n_draws);
     }
     return 1;
@@ -242,7 +243,7 @@ static int R(log_probs_of_tile)(const ts_rows *rows, intptr_t first, R(scratch) 
     R(short_tile) t;
     R(weight_logs) logs;
     const int width = R(width_of_tile)(rows, first);
-    for (int c = 0; c < width; c++)
+    for (int c = 0; c < width; c++) /* of such a row all draws are -1 */
         if (*(const int64_t *)(rows->index.data + (first + c) * rows->index_step) < 0)
             return 0;
     if (width < TILE || !R(short_rows)(&t, rows, first, s) || !R(short_weights_are_moderate)(&t))

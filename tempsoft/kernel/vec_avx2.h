@@ -57,9 +57,6 @@ static inline float vf_largest(vf x) {
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
-static inline vf vf_max_bits(vf a, vf b) {
-    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
-}
 static inline vf vf_bits_of_any(vf a, vf b, vf c) { return _mm256_or_ps(_mm256_or_ps(a, b), c); }
 static inline v_mask vf_ge(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GE_OQ); }
 static inline v_mask vf_not_le(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_NLE_UQ); }
@@ -186,11 +183,6 @@ static inline vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
 static inline double vd_largest(vd x) {
     __m128d m = _mm_max_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
     return _mm_cvtsd_f64(_mm_max_sd(m, _mm_unpackhi_pd(m, m)));
-}
-static inline vd vd_max_bits(vd a, vd b) { /* the comparison is of signed integers */
-    const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
-    __m256i x = _mm256_xor_si256(_mm256_castpd_si256(a), sign), y = _mm256_xor_si256(_mm256_castpd_si256(b), sign);
-    return _mm256_blendv_pd(b, a, _mm256_castsi256_pd(_mm256_cmpgt_epi64(x, y)));
 }
 static inline vd vd_bits_of_any(vd a, vd b, vd c) { return _mm256_or_pd(_mm256_or_pd(a, b), c); }
 static inline v_mask vd_ge(vd a, vd b) { return _mm256_castpd_ps(_mm256_cmp_pd(a, b, _CMP_GE_OQ)); }

@@ -49,9 +49,6 @@ static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 static inline float vf_largest(vf x) { return _mm512_reduce_max_ps(x); }
-static inline vf vf_max_bits(vf a, vf b) {
-    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-}
 static inline __m512i bits_of_any(__m512i a, __m512i b, __m512i c) { return _mm512_ternarylogic_epi64(a, b, c, 0xfe); }
 static inline vf vf_bits_of_any(vf a, vf b, vf c) {
     return _mm512_castsi512_ps(bits_of_any(_mm512_castps_si512(a), _mm512_castps_si512(b), _mm512_castps_si512(c)));
@@ -187,9 +184,6 @@ static inline vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }
 static inline vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
 static inline double vd_largest(vd x) { return _mm512_reduce_max_pd(x); }
-static inline vd vd_max_bits(vd a, vd b) {
-    return _mm512_castsi512_pd(_mm512_max_epu64(_mm512_castpd_si512(a), _mm512_castpd_si512(b)));
-}
 static inline vd vd_bits_of_any(vd a, vd b, vd c) {
     return _mm512_castsi512_pd(bits_of_any(_mm512_castpd_si512(a), _mm512_castpd_si512(b), _mm512_castpd_si512(c)));
 }

@@ -97,13 +97,6 @@ static inline vf vf_max(vf a, vf b) { return a > b ? a : b; } /* b where either 
 static inline vf vf_min(vf a, vf b) { return a < b ? a : b; }
 static inline vd vd_min(vd a, vd b) { return a < b ? a : b; }
 static inline float vf_largest(vf x) { return x; }
-/* The larger as unsigned bits: of positive numbers the larger number, and NaN above all. */
-static inline vf vf_max_bits(vf a, vf b) {
-    uint32_t a_bits, b_bits;
-    memcpy(&a_bits, &a, sizeof a);
-    memcpy(&b_bits, &b, sizeof b);
-    return a_bits > b_bits ? a : b;
-}
 /* The bits that any of them has. */
 static inline vf vf_bits_of_any(vf a, vf b, vf c) {
     uint32_t bits[3];
@@ -164,12 +157,6 @@ static inline vd vd_fma(vd a, vd b, vd c) { return fma(a, b, c); }
 static inline vd vd_fms(vd a, vd b, vd c) { return fma(a, b, -c); }
 static inline vd vd_max(vd a, vd b) { return a > b ? a : b; }
 static inline double vd_largest(vd x) { return x; }
-static inline vd vd_max_bits(vd a, vd b) {
-    uint64_t a_bits, b_bits;
-    memcpy(&a_bits, &a, sizeof a);
-    memcpy(&b_bits, &b, sizeof b);
-    return a_bits > b_bits ? a : b;
-}
 static inline vd vd_bits_of_any(vd a, vd b, vd c) {
     uint64_t bits[3];
     memcpy(bits, &a, sizeof a);

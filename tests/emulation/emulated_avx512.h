@@ -160,12 +160,6 @@ static inline emulated_512 _mm512_srai_epi32(emulated_512 a, unsigned n) {
 static inline emulated_512 _mm512_cvtepi32_ps(emulated_512 a) { EACH(16, r.f[i] = (float)(int32_t)a.u[i]); }
 static inline emulated_512 _mm512_slli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] << n); }
 static inline emulated_512 _mm512_srli_epi32(emulated_512 a, unsigned n) { EACH(16, r.u[i] = a.u[i] >> n); }
-static inline emulated_512 _mm512_max_epu32(emulated_512 a, emulated_512 b) {
-    EACH(16, r.u[i] = a.u[i] > b.u[i] ? a.u[i] : b.u[i]);
-}
-static inline emulated_512 _mm512_max_epu64(emulated_512 a, emulated_512 b) {
-    EACH(8, r.q[i] = a.q[i] > b.q[i] ? a.q[i] : b.q[i]);
-}
 static inline emulated_512 _mm512_set1_epi64(long long x) { EACH(8, r.q[i] = (uint64_t)x); }
 static inline emulated_512 _mm512_setzero_si512(void) { return _mm512_set1_epi64(0); }
 static inline emulated_512 _mm512_mask_add_epi64(emulated_512 other, __mmask8 mask, emulated_512 a, emulated_512 b) {
