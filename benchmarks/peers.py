@@ -125,11 +125,10 @@ class NumpyExpression(Implementation):
 
         runs: dict[str, Callable[[], Any]] = {
             SOFTMAX: softmax, LOG_SOFTMAX: log_softmax, LOGSUMEXP: logsumexp, ENTROPY: entropy, LOG_PROB: log_prob,
-            SAMPLE: sample, SAMPLE_WEIGHTS: sample_weights, TOP_LOG_PROBS: top_log_probs, SUPPORT: support,
+            SAMPLE: sample if case.replace else sample_different, SAMPLE_WEIGHTS: sample_weights,
+            TOP_LOG_PROBS: top_log_probs, SUPPORT: support,
         }  # fmt: skip
-        if function == SAMPLE and not case.replace:
-            return Task(sample_different)
-        if function in (SAMPLE, SAMPLE_WEIGHTS):
+        if function in (SAMPLE, SAMPLE_WEIGHTS) and case.replace:
             return Task(runs[function], numbers=np.random.default_rng(case.seed).random((case.n_rows, 1)))
         return Task(runs[function], tuple if function in PAIRS else np.asarray)
 
