@@ -54,8 +54,13 @@ static int R(has_nan)(const REAL *x, intptr_t n) {
     return found;
 }
 
-/* The largest of x, or -inf; NaN if there is one. The maximum of two does not show a NaN, but their sum does; it is
+/* Whether there is a NaN in x, of which these are sums. The maximum of two does not show a NaN, but their sum does; it is
  * also NaN where -inf meets a sum that overflowed, so then one looks. */
+static inline int R(shows_nan)(const VR sum[4], const REAL *x, intptr_t n) {
+    return v_mask_any(V(is_nan)(V(add)(V(add)(sum[0], sum[1]), V(add)(sum[2], sum[3])))) && R(has_nan)(x, n);
+}
+
+/* The largest of x, or -inf; NaN if there is one. */
 static inline double R(block_max)(const REAL *x, intptr_t n) {
     const VR lowest = V(set1)((REAL)-INFINITY);
     VR max[4] = {lowest, lowest, lowest, lowest}, sum[4];
@@ -75,9 +80,46 @@ static inline double R(block_max)(const REAL *x, intptr_t n) {
         max[0] = V(max)(v, max[0]);
         sum[0] = V(add)(sum[0], v);
     }
-    if (v_mask_any(V(is_nan)(V(add)(V(add)(sum[0], sum[1]), V(add)(sum[2], sum[3])))) && R(has_nan)(x, n))
+    if (R(shows_nan)(sum, x, n))
         return NAN;
     return (double)V(largest)(V(max)(V(max)(max[0], max[1]), V(max)(max[2], max[3])));
+}
+
+/* The largest of each lane of a group that is there whole, or in part; `sum` has all numbers added. */
+TS_INLINE VR R(group_max)(const REAL *x, intptr_t n, VR sum[4]) {
+    const VR lowest = V(set1)((REAL)-INFINITY);
+    VR v[TS_GROUP / LANES];
+    for (int k = 0; k < TS_GROUP / LANES; k++) {
+        if (k * LANES % LINE == 0)
+            fetch_twice((uintptr_t)(x + k * LANES), AHEAD * sizeof(REAL), sizeof(REAL));
+        v[k] = n >= TS_GROUP ? V(load)(x + k * LANES) : V(load_up_to)(x + k * LANES, n - k * LANES, lowest);
+        sum[k % 4] = V(add)(sum[k % 4], v[k]);
+    }
+    for (int width = TS_GROUP / LANES / 2; width > 0; width /= 2)
+        for (int k = 0; k < width; k++)
+            v[k] = V(max)(v[k], v[k + width]);
+    return v[0];
+}
+
+/* The same of a block, and of each of its groups; -inf of those that it has not. */
+static double R(group_maxima)(const REAL *x, intptr_t n, REAL *maxima) {
+    VR sum[4], largest = V(set1)((REAL)-INFINITY);
+    for (int k = 0; k < 4; k++)
+        sum[k] = V(set1)(0);
+    intptr_t g = 0;
+    for (; (g + 1) * TS_GROUP <= n; g++) {
+        const VR max = R(group_max)(x + g * TS_GROUP, TS_GROUP, sum);
+        largest = V(max)(largest, max);
+        maxima[g] = V(largest)(max);
+    }
+    if (g * TS_GROUP < n) {
+        const VR max = R(group_max)(x + g * TS_GROUP, n - g * TS_GROUP, sum);
+        largest = V(max)(largest, max);
+        maxima[g++] = V(largest)(max);
+    }
+    for (; g < TS_BLOCK / TS_GROUP; g++)
+        maxima[g] = (REAL)-INFINITY;
+    return R(shows_nan)(sum, x, n) ? NAN : (double)V(largest)(largest);
 }
 
 /* c for exponentials of which this is about the largest; meaningless, and not below LARGEST_EXPONENT, where the fast
@@ -187,40 +229,51 @@ TS_INLINE void R(exp_span)(R(exp_function) exp_of, const REAL *x, intptr_t n, co
 
 /* Sums are taken well behind the exponentials, when what was stored is there to be loaded: right behind them, more
  * waits than a CPU can look at; in two passes, memory has nothing to do in the second. */
-TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) s,
-                             const VR *least, R(seen) * seen, REAL *e) {
+TS_INLINE dd R(exp_block_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, const R(scale) s, const VR *least,
+                             R(seen) * seen, REAL *e) {
     R(sum) sum = R(sum_zero)();
-    if (groups == ALL_GROUPS) {
-        intptr_t i = 0;
-        for (; i + TS_GROUP <= n; i += TS_GROUP) {
-            TS_UNROLL
-            for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES) {
-                const R(settled) settled = {&sum, e, i - SETTLED, (int)k / (TOGETHER * LANES)};
-                if (i >= SETTLED)
-                    R(exp_together)(exp_of, x + i + k, &s, least, seen, &settled, e + i + k);
-                else
-                    R(exp_together)(exp_of, x + i + k, &s, least, seen, NULL, e + i + k);
-            }
+    intptr_t i = 0;
+    for (; i + TS_GROUP <= n; i += TS_GROUP) {
+        TS_UNROLL
+        for (intptr_t k = 0; k < TS_GROUP; k += TOGETHER * LANES) {
+            const R(settled) settled = {&sum, e, i - SETTLED, (int)k / (TOGETHER * LANES)};
+            if (i >= SETTLED)
+                R(exp_together)(exp_of, x + i + k, &s, least, seen, &settled, e + i + k);
+            else
+                R(exp_together)(exp_of, x + i + k, &s, least, seen, NULL, e + i + k);
         }
-        R(exp_span)(exp_of, x + i, n - i, &s, least, seen, e + i);
-        for (i = i > SETTLED ? i - SETTLED : 0; i < n; i += TS_GROUP)
-            R(sum_group)(&sum, e + i);
-        return R(sum_total)(&sum);
     }
-    for (intptr_t i = 0; i < n; i += TS_GROUP) {
-        if (groups >> i / TS_GROUP & 1) {
-            R(exp_span)(exp_of, x + i, n - i < TS_GROUP ? n - i : TS_GROUP, &s, least, seen, e + i);
-            R(sum_group)(&sum, e + i);
-        } else {
-            memset(e + i, 0, TS_GROUP * sizeof(REAL));
-        }
+    R(exp_span)(exp_of, x + i, n - i, &s, least, seen, e + i);
+    for (i = i > SETTLED ? i - SETTLED : 0; i < n; i += TS_GROUP)
+        R(sum_group)(&sum, e + i);
+    return R(sum_total)(&sum);
+}
+
+TS_INLINE dd R(exp_groups_by)(R(exp_function) exp_of, const REAL *x, intptr_t n, uint32_t groups, const R(scale) * s,
+                              const VR *least, R(seen) * seen, REAL *e) {
+    R(sum) sum = R(sum_zero)();
+    for (; groups; groups &= groups - 1) {
+        const intptr_t i = lowest_bit(groups) * TS_GROUP;
+        R(exp_span)(exp_of, x + i, n - i < TS_GROUP ? n - i : TS_GROUP, s, least, seen, e + i);
+        R(sum_group)(&sum, e + i);
     }
     return R(sum_total)(&sum);
 }
 
-/* The exponentials e of a block of that exponent, and their sum; 0 of what is not left. `e` has room for whole groups,
- * and zeros there are left in it. The fast formula finds the range, unless that is NULL, and, if not exceeded, the
- * largest logit, unless `max` is. */
+/* The same of some groups; the others stay as they are. Apart, as beside it a compiler makes less of all groups. */
+TS_APART dd R(exp_groups)(const ts_plan *plan, const REAL *x, intptr_t n, const R(rest) * rest, const R(scale) * s,
+                          R(seen) * seen, int wants_max, REAL *e) {
+    const VR least = V(set1)(rest->least);
+    if (plan->formula == TS_CAREFUL)
+        return R(exp_groups_by)(R(exp_careful), x, n, rest->groups, s, &least, seen, e);
+    if (wants_max)
+        return R(exp_groups_by)(R(exp_fast_max), x, n, rest->groups, s, &least, seen, e);
+    return R(exp_groups_by)(R(exp_fast), x, n, rest->groups, s, &least, seen, e);
+}
+
+/* The exponentials e of a block of that exponent, and their sum; 0 of what is not left, but groups that are not left
+ * stay as they are. `e` has room for whole groups, and zeros there are left in it. The fast formula finds the range,
+ * unless that is NULL, and, if not exceeded, the largest logit, unless `max` is. */
 static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intptr_t n, R(rest) rest, REAL *e,
                        double *max, ts_range *range) {
     R(scale) s = R(scale_of)(plan->k, exponent, plan->max);
@@ -228,27 +281,35 @@ static dd R(exp_block)(const ts_plan *plan, double exponent, const REAL *x, intp
     const VR least = V(set1)(rest.least);
     const int is_cut = rest.least > (REAL)-INFINITY;
     dd sum;
-    if (plan->formula == TS_FAST && !is_cut && !max) {
-        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, NULL, &seen, e);
+    if (rest.groups != ALL_GROUPS) {
+        sum = R(exp_groups)(plan, x, n, &rest, &s, &seen, max != NULL, e);
+    } else if (plan->formula == TS_FAST && !is_cut && !max) {
+        sum = R(exp_block_by)(R(exp_fast), x, n, s, NULL, &seen, e);
     } else if (plan->formula == TS_FAST && !is_cut) {
-        sum = R(exp_block_by)(R(exp_fast_max), x, n, rest.groups, s, NULL, &seen, e);
+        sum = R(exp_block_by)(R(exp_fast_max), x, n, s, NULL, &seen, e);
     } else if (plan->formula == TS_FAST && !max) {
-        sum = R(exp_block_by)(R(exp_fast), x, n, rest.groups, s, &least, &seen, e);
+        sum = R(exp_block_by)(R(exp_fast), x, n, s, &least, &seen, e);
     } else if (plan->formula == TS_FAST) {
-        sum = R(exp_block_by)(R(exp_fast_max), x, n, rest.groups, s, &least, &seen, e);
+        sum = R(exp_block_by)(R(exp_fast_max), x, n, s, &least, &seen, e);
     } else if (plan->formula == TS_CAREFUL) {
-        sum = R(exp_block_by)(R(exp_careful), x, n, rest.groups, s, &least, &seen, e);
+        sum = R(exp_block_by)(R(exp_careful), x, n, s, &least, &seen, e);
     } else {
         const int power = BIAS - (int)exponent, half = power / 2;
         s.a_hi = V(set1)((REAL)two_to(half));
         s.a_lo = V(set1)((REAL)two_to(power - half));
-        sum = R(exp_block_by)(R(exp_weighed), x, n, rest.groups, s, NULL, &seen, e);
+        sum = R(exp_block_by)(R(exp_weighed), x, n, s, NULL, &seen, e);
     }
     if (range)
         *range = R(range_of)(&seen, x, n, &s);
     if (max)
         *max = (double)V(largest)(seen.x);
     return sum;
+}
+
+/* Zeros in place of the groups that exp_block leaves as they are. */
+static inline void R(clear_groups)(R(rest) rest, intptr_t n, REAL *e) {
+    if (rest.groups != ALL_GROUPS)
+        memset(e, 0, (size_t)((n + TS_GROUP - 1) / TS_GROUP * TS_GROUP) * sizeof *e);
 }
 
 /* The same of all of some numbers. */

@@ -30,12 +30,13 @@ static inline intptr_t share_of(double p, intptr_t m) {
 }
 #endif
 
-/* The largest entry of a row, and of each block; NaN if there is one. */
+/* The largest entry of a row, and of each block and group; NaN if there is one. */
 static double R(survey)(const R(source) * row, intptr_t n, const R(scratch) * s) {
     double largest = -INFINITY;
     for (intptr_t b = 0; b * TS_BLOCK < n; b++) {
         const intptr_t length = ts_block_length(n, b);
-        const double max = R(block_max)(R(read)(row, b, length, s->block), length);
+        const double max =
+            R(group_maxima)(R(read)(row, b, length, s->block), length, s->group_max + b * (TS_BLOCK / TS_GROUP));
         if (isnan(max))
             return max;
         s->block_max[b] = (REAL)max;
@@ -95,26 +96,41 @@ static intptr_t R(sorted_maxima)(intptr_t n, REAL *sorted, const R(scratch) * s)
     return n_blocks;
 }
 
+/* The search for the k-th largest entry of a row. */
+static R(search) R(search_of_rank)(const R(source) * row, intptr_t n, intptr_t k) {
+    return (R(search)){
+        .row = row, .n = n, .low = -REAL_MAX, .high = (REAL)INFINITY, .inside = (double)n, .target = (double)k};
+}
+
+/* The k-th largest of the maxima of groups; -REAL_MAX if fewer have any entry. */
+static REAL R(rank_of_groups)(const REAL *group_max, intptr_t n, intptr_t k, const R(scratch) * s) {
+    const ts_vector maxima = {(char *)group_max, sizeof(REAL), PLAIN};
+    const R(source) row = R(whole)(&maxima);
+    return R(find)(R(search_of_rank)(&row, n, k), NULL, s).threshold;
+}
+
 /* Cut the row after its k first entries above -inf. */
 static void R(cut_rank)(R(source) * row, intptr_t n, intptr_t k, const R(scratch) * s) {
     R(source) known = *row;
     known.block_max = s->block_max;
-    R(search)
-    q = {.row = &known, .n = n, .low = -REAL_MAX, .high = (REAL)INFINITY, .inside = (double)n, .target = (double)k};
+    R(search) q = R(search_of_rank)(&known, n, k);
     REAL maxima[SAMPLE_MOST];
     maxima[0] = (REAL)INFINITY;
     const intptr_t n_blocks = R(sorted_maxima)(n, maxima, s);
     if (2 * k <= n_blocks && maxima[k - 1] > -REAL_MAX) /* of more, too much is above the least of them */
         q.low = maxima[k - 1];
+    else if (row->group_max && 2 * k <= n / TS_GROUP)
+        q.low = R(rank_of_groups)(row->group_max, (n + TS_GROUP - 1) / TS_GROUP, k, s);
     if (q.low == maxima[0]) /* so many equal ones that there may be no room for them */
         q.high = q.low;
     R(cut_at)(row, n, R(find)(q, NULL, s), s);
 }
 
 /* Cut the row where the sum of its exponentials, which the plan knows in all, reaches p of that: by a sample, and by
- * exponentials that were kept, where these are not NULL. With a sample, maxima of blocks may not be known. */
-static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(sample) * sample, const REAL *kept,
-                        const R(scratch) * s) {
+ * exponentials that were kept, where these are not NULL. With a sample, maxima of blocks may not be known. `n_left`
+ * entries were left by a cut before. */
+static void R(cut_mass)(R(source) * row, intptr_t n_left, const ts_plan *plan, double p, const R(sample) * sample,
+                        const REAL *kept, const R(scratch) * s) {
     const intptr_t n = plan->n_categories;
     R(source) known = *row;
     known.block_max = s->block_max;
@@ -132,6 +148,8 @@ static void R(cut_mass)(R(source) * row, const ts_plan *plan, double p, const R(
             q.low = maxima[b];
     if (q.low == maxima[0])
         q.high = q.low;
+    if (n_left <= n / 16)
+        q.low = row->threshold;
     R(cut_at)(row, n, R(find)(q, sample, s), s);
 }
 
@@ -220,7 +238,7 @@ static void R(cut_by_mass)(R(source) * row, intptr_t n, double temperature, cons
         return;
     /* what is left has the same formula then */
     const int has_kept = is_spread && plan->formula == TS_FAST && fabs(plan->exponent) < LARGEST_EXPONENT / 2;
-    R(cut_mass)(row, plan, knobs->top_p, is_spread ? &sample : NULL, has_kept ? s->kept : NULL, s);
+    R(cut_mass)(row, n, plan, knobs->top_p, is_spread ? &sample : NULL, has_kept ? s->kept : NULL, s);
     s->is_ready = has_kept && s->takes_ready && !has_min_p && temperature == knobs->temperature;
     if (s->is_ready) {
         s->ready = *plan;
@@ -265,6 +283,7 @@ static void R(cut_limit)(R(source) * row, intptr_t n, double max, double tempera
 static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scratch) * s) {
     const double temperature = knobs->options & TS_TEMPERATURE_LAST ? 1.0 : knobs->temperature;
     const int has_k = knobs->top_k > 0 && knobs->top_k < n, has_p = knobs->top_p < 1;
+    row->group_max = NULL; /* not those of another row */
     if (!has_k && !has_p && knobs->min_p <= 0)
         return;
     ts_plan plan = {.kind = TS_NAN};
@@ -276,6 +295,8 @@ static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scr
     const double max = is_done ? plan.max : R(survey)(row, n, s);
     if (!(max > -INFINITY))
         return;
+    if (!is_done)
+        row->group_max = s->group_max;
     if (max == INFINITY || temperature == 0 || temperature == INFINITY) {
         R(cut_limit)(row, n, max, temperature, knobs, s);
         return;
@@ -284,7 +305,7 @@ static void R(cut_row)(R(source) * row, intptr_t n, const ts_knobs *knobs, R(scr
         R(cut_rank)(row, n, (intptr_t)knobs->top_k, s);
     if (has_p && !is_done) {
         R(plan_row)(&plan, row, n, temperature, R(JUST_SUMS), NULL, s);
-        R(cut_mass)(row, &plan, knobs->top_p, NULL, NULL, s);
+        R(cut_mass)(row, has_k ? (intptr_t)knobs->top_k : n, &plan, knobs->top_p, NULL, NULL, s);
     }
     if (knobs->min_p > 0)
         R(cut_below)(row, n, max, temperature, knobs->min_p, s);

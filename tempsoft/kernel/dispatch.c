@@ -128,14 +128,15 @@ static size_t doubles_of_rows(ts_function which, const ts_rows *rows) {
     const intptr_t of_blocks =
         4 * ts_lines(n_blocks) + ts_lines(n_blocks + 2 * TS_LINE_DOUBLES) + ts_lines(n_blocks + 2);
     const intptr_t of_draws = ts_lines(n_draws) + ts_lines(n_draws / 4 + 1) + ts_lines(n_draws / 2 + 1);
-    const intptr_t always = TS_LINE_DOUBLES + 3 * TS_BLOCK + TS_SKEW + of_blocks + of_draws;
+    intptr_t always = TS_LINE_DOUBLES + 3 * TS_BLOCK + TS_SKEW + of_blocks + of_draws;
     /* chosen.h: two lists of number and index; draw_row.h: a bit an entry */
     const intptr_t lists = which == TS_BEST   ? ts_lines(4 * rows->n_draws)
                            : which == TS_DRAW ? n_blocks * TS_BLOCK / 64
                                               : 0;
     const intptr_t together = ts_together_doubles(rows);
-    if (rows->top_k || which == TS_BEST) { /* for filters: a vector, two windows, and a row; or rows of the best */
+    if (ts_has_search(which, rows)) { /* a vector, two windows, and a row; maxima of groups */
         const intptr_t filters = lists + TS_GROUP + 2 * (ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK;
+        always += ts_lines(n_blocks * (TS_BLOCK / TS_GROUP));
         return (size_t)(always + (filters > together ? filters : together));
     }
     if (which == TS_DRAW && rows->n_categories <= TS_SHORT) {

@@ -227,6 +227,9 @@ static inline intptr_t ts_together_doubles(const ts_rows *rows) {
     return rows->n_rows < 16 ? 0 : 16 * TS_SIXTEEN + (TS_SIXTEEN + 1) * TS_LINE_DOUBLES;
 }
 
+/* Whether rows are searched: for where a filter cuts them, or for the best. */
+static inline int ts_has_search(ts_function which, const ts_rows *rows) { return rows->top_k || which == TS_BEST; }
+
 static inline int ts_is_half(ts_type type) { return type == TS_F16 || type == TS_BF16; }
 
 /* Whether rows have exponentials that wait to be divided while those of the next are made, both in cache. Results that

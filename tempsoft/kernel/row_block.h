@@ -18,9 +18,13 @@ static dd R(exp_block_kept)(const ts_plan *plan, double exponent, const REAL *x,
     }
     if (in_row)
         R(make_room)(start + n, s);
-    if (in_row || (keep && n == TS_BLOCK)) /* there is room for a whole group */
-        return R(exp_block)(plan, exponent, x, n, rest, keep + start, max, range);
-    const dd sum = R(exp_block)(plan, exponent, x, n, rest, s->weights, max, range);
+    const int is_room = in_row || (keep && n == TS_BLOCK); /* for a whole group */
+    REAL *const e = is_room ? keep + start : s->weights;
+    if (keep)
+        R(clear_groups)(rest, n, e);
+    const dd sum = R(exp_block)(plan, exponent, x, n, rest, e, max, range);
+    if (is_room)
+        return sum;
     if (keep && keep != s->weights)
         memcpy(keep + start, s->weights, (size_t)n * sizeof(REAL));
     return sum;

@@ -71,8 +71,8 @@ static void R(partition_again)(R(partition) * d, const R(search) * q, REAL lower
         const intptr_t n = ts_block_length(q->n, b);
         if (q->row->block_max && q->row->block_max[b] < lower)
             continue;
-        const REAL *x = R(read)(q->row, b, n, s->block);
-        const uint32_t groups = R(groups_from)(x, n, d->lower);
+        const REAL *x = R(read_from)(q->row, b, n, lower, s->block);
+        const uint32_t groups = R(groups_from)(q->row, b, x, n, lower);
         if (e && groups)
             R(exp_block)(q->plan, q->plan->exponent, x, n, (R(rest)){(REAL)-INFINITY, many_or(groups)}, e, NULL, NULL);
         R(partition_block)(d, x, n, groups, e);

@@ -40,6 +40,7 @@ static REAL *R(exp_again)(const ts_plan *plan, const R(source) * row, intptr_t b
     const intptr_t length = block_length(plan, b);
     R(rest) rest;
     const REAL *x = R(read_uncut)(row, b, length, s->block, &rest);
+    R(clear_groups)(rest, length, s->weights);
     R(exp_block)(plan, plan->blocks.exponent[b], x, length, rest, s->weights, NULL, NULL);
     return s->weights;
 }

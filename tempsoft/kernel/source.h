@@ -14,9 +14,12 @@ typedef struct {
     REAL threshold;
     intptr_t tie_block, n_ties;
     const REAL *block_max; /* of a cut row: the largest of each block, before the cut */
+    const REAL *group_max; /* and of each group of 64, or NULL if they are not known */
 } R(source);
 
-static inline R(source) R(whole)(const ts_vector *numbers) { return (R(source)){.numbers = *numbers, .is_cut = 0}; }
+static inline R(source) R(whole)(const ts_vector *numbers) {
+    return (R(source)){.numbers = *numbers, .is_cut = 0, .group_max = NULL};
+}
 
 /* The number after x, which is finite. */
 static inline REAL R(next_up)(REAL x) {
@@ -68,10 +71,15 @@ static inline uint32_t many_or(uint32_t groups) {
 }
 #endif
 
-/* A bit for each group of 64 in which an entry is at least `least`. */
-static uint32_t R(groups_from)(const REAL *x, intptr_t n, VR least) {
-    const VR none = V(set1)((REAL)-INFINITY);
+/* A bit for each group of 64 of block b, x, in which an entry is at least `limit`. */
+static uint32_t R(groups_from)(const R(source) * row, intptr_t b, const REAL *x, intptr_t n, REAL limit) {
     uint32_t groups = 0;
+    if (row->group_max) {
+        for (int g = 0; g < TS_BLOCK / TS_GROUP; g++)
+            groups |= (uint32_t)(row->group_max[b * (TS_BLOCK / TS_GROUP) + g] >= limit) << g;
+        return groups;
+    }
+    const VR least = V(set1)(limit), none = V(set1)((REAL)-INFINITY);
     intptr_t i = 0;
     for (; i + TS_GROUP <= n; i += TS_GROUP) {
         VR largest = V(load)(x + i);
@@ -122,6 +130,13 @@ static inline const REAL *R(read)(const R(source) * row, intptr_t b, intptr_t n,
     return buffer;
 }
 
+/* The same, where those below `limit` may be there before the cut: most often nothing is copied. */
+static inline const REAL *R(read_from)(const R(source) * row, intptr_t b, intptr_t n, REAL limit, REAL *buffer) {
+    if (row->is_cut && (R(cuts_ties)(row, b) || R(least_left)(row, b) > limit))
+        return R(read)(row, b, n, buffer);
+    return R(load)(&row->numbers, b * TS_BLOCK, n, buffer);
+}
+
 /* What is left of a block: entries below `least` are gone, and so are groups of 64 without a bit. */
 typedef struct {
     REAL least;
@@ -140,7 +155,7 @@ static inline const REAL *R(read_uncut)(const R(source) * row, intptr_t b, intpt
         return buffer;
     }
     rest->least = R(least_left)(row, b);
-    rest->groups = many_or(R(groups_from)(x, n, V(set1)(rest->least)));
+    rest->groups = many_or(R(groups_from)(row, b, x, n, rest->least));
     return x;
 }
 

@@ -43,7 +43,8 @@ typedef struct {
     REAL *weights;      /* exponentials of a block */
     double *cumulative; /* sums within a block, for draws */
     ts_blocks blocks;
-    REAL *block_max;          /* the largest logit of each block */
+    REAL *block_max;          /* the largest logit of each block, */
+    REAL *group_max;          /* and, for filters, of each group of 64 */
     double *block_cumulative; /* for draws: sums of blocks, and */
     intptr_t *first_draw;     /* the first of those that fall into a block, in */
     sorted_draw *sorted;
@@ -108,6 +109,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
     s.sorted = (sorted_draw *)take_lines(&left, n_draws);
     s.rank = (uint16_t *)take_lines(&left, n_draws / 4 + 1);
     s.block_of = (uint32_t *)take_lines(&left, n_draws / 2 + 1);
+    s.group_max = (REAL *)take_lines(&left, ts_has_search(which, rows) ? n_blocks * (TS_BLOCK / TS_GROUP) : 0);
     s.lists = left; /* of rows one by one; those that are taken together may have others here */
     s.taken = (uint64_t *)left;
     s.turned = (REAL *)left;
