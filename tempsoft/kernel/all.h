@@ -15,6 +15,8 @@
 #include "shared_row.h"
 #include "row.h"
 #include "search.h"
+#include "cut_one.h"
+#include "spread.h"
 #include "cut.h"
 #include "softmax.h"
 #include "log_sums.h"

@@ -135,7 +135,7 @@ static size_t doubles_of_rows(ts_function which, const ts_rows *rows) {
                                               : 0;
     const intptr_t together = ts_together_doubles(rows);
     if (ts_has_search(which, rows)) { /* a vector, two windows, and a row; maxima of groups */
-        const intptr_t filters = lists + TS_GROUP + 2 * (ts_room(rows->n_categories) + 16) + n_blocks * TS_BLOCK;
+        const intptr_t filters = lists + TS_GROUP + 2 * (ts_room(rows->n_categories) + TS_SLACK) + n_blocks * TS_BLOCK;
         always += ts_lines(n_blocks * (TS_BLOCK / TS_GROUP));
         return (size_t)(always + (filters > together ? filters : together));
     }

@@ -13,7 +13,7 @@ typedef struct {
     int has_highest; /* a candidate may be above it */
     R(sum) above;
     REAL *window;
-    intptr_t room;
+    intptr_t room; /* and TS_SLACK behind it */
 } R(partition);
 
 static R(partition) R(partition_by)(REAL lower, REAL upper, REAL highest, REAL *window, intptr_t room) {
@@ -32,30 +32,24 @@ TS_INLINE void R(partition_groups)(R(partition) * d, const REAL *x, intptr_t n, 
                                    int has_highest) {
     const VR lower = d->lower, upper = d->upper, highest = d->highest, none = V(set1)((REAL)-INFINITY);
     REAL *const window = d->window;
-    const intptr_t last = d->room - LANES;
     intptr_t n_inside = 0, n_above = 0, n_collected = d->parts.n_collected;
     R(sum) sum = d->above;
     for (intptr_t i = 0; i < n; i += TS_GROUP) {
         if (!(groups >> i / TS_GROUP & 1))
             continue;
+        const intptr_t room = n_collected <= d->room ? -1 : 0; /* bits; a branch for each vector is slower */
         VR above[TS_GROUP / LANES];
         TS_UNROLL
         for (int k = 0; k < TS_GROUP / LANES; k++) {
             const intptr_t at = i + k * LANES;
-            if (e && at % LINE == 0) {
-                fetch_ahead((uintptr_t)x + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
-                fetch_ahead((uintptr_t)e + (uintptr_t)(at + TS_BLOCK) * sizeof(REAL));
-            }
             const VR v = i + TS_GROUP <= n ? V(load)(x + at) : V(load_up_to)(x + at, n - at, none);
             const v_mask is_over = V(not_le)(v, upper);
             const v_mask is_above = has_highest ? v_mask_and(is_over, V(ge)(highest, v)) : is_over;
             const v_mask is_inside = v_mask_and_not(V(ge)(v, lower), is_over);
             const int count = V(count)(is_inside);
             n_inside += count;
-            if (n_collected <= last) {
-                V(collect)(window + n_collected, v, is_inside);
-                n_collected += count;
-            }
+            V(collect)(window + n_collected, v, is_inside);
+            n_collected += count & room;
             if (e)
                 above[k] = V(where)(is_above, V(load)(e + at));
             else

@@ -207,7 +207,8 @@ static inline intptr_t ts_lines(intptr_t n_doubles) {
     return (n_doubles + TS_LINE_DOUBLES - 1) / TS_LINE_DOUBLES * TS_LINE_DOUBLES;
 }
 
-/* Numbers in a window of a search: whole lines. */
+/* Numbers in a window of a search, whole lines, and behind it: a group that begins in it, and a vector. */
+#define TS_SLACK (TS_GROUP + 16)
 static inline intptr_t ts_room(intptr_t n_categories) {
     return n_categories / 4 > 2 * TS_BLOCK ? n_categories / 4 / 16 * 16 : 2 * TS_BLOCK;
 }

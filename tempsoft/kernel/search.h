@@ -17,7 +17,6 @@
 typedef struct {
     const ts_plan *plan;   /* whose exponentials are added up; NULL counts */
     const R(source) * row; /* candidates are its entries low <= x <= high */
-    const REAL *kept;      /* those of `row`, each block relative to its own c; NULL if they were not kept */
     intptr_t n;            /* entries of `row`, candidates or not */
     REAL low, high;
     double above, inside,
@@ -46,26 +45,8 @@ static double R(mass_inside)(const ts_plan *plan, const R(partition) * d, REAL l
     return R(mass_of)(plan, d->window, d->parts.n_inside, s);
 }
 
-/* Divide a row at the pivots by the exponentials that were kept of it. */
-static void R(partition_kept)(R(partition) * d, const R(search) * q, REAL lower, const R(scratch) * s) {
-    const ts_plan *const plan = q->plan;
-    double exponent = plan->exponent; /* of what was added up since the last time */
-    for (intptr_t b = 0; b < plan->n_blocks; b++) {
-        const intptr_t n = ts_block_length(q->n, b);
-        if (!R(counts)(plan, b) || q->row->block_max[b] < lower)
-            continue;
-        if (plan->blocks.exponent[b] != exponent) {
-            d->parts.above += down_by(R(sum_total)(&d->above).hi, (int)(plan->exponent - exponent));
-            d->above = R(sum_zero)();
-            exponent = plan->blocks.exponent[b];
-        }
-        R(partition_block)(d, R(read)(q->row, b, n, s->block), n, ALL_GROUPS, q->kept + b * TS_BLOCK);
-    }
-    d->parts.above += down_by(R(sum_total)(&d->above).hi, (int)(plan->exponent - exponent));
-}
-
-/* The same by exponentials that are made again where something is above the pivots, or by counting. */
-static void R(partition_again)(R(partition) * d, const R(search) * q, REAL lower, int is_above, const R(scratch) * s) {
+/* Divide a row at the pivots, by exponentials where something is above them or by counting. */
+static void R(partition_row)(R(partition) * d, const R(search) * q, REAL lower, int is_above, const R(scratch) * s) {
     REAL *const e = q->plan && is_above ? s->weights : NULL;
     for (intptr_t b = 0; b * TS_BLOCK < q->n; b++) {
         const intptr_t n = ts_block_length(q->n, b);
@@ -86,10 +67,7 @@ static R(parts)
     R(partition_candidates)(const R(search) * q, REAL lower, REAL upper, REAL *window, const R(scratch) * s) {
     R(partition) d = R(partition_by)(lower, upper, q->high, window, s->room);
     const int is_above = upper < q->high; /* else nothing is */
-    if (q->kept && is_above)
-        R(partition_kept)(&d, q, lower, s);
-    else
-        R(partition_again)(&d, q, lower, is_above, s);
+    R(partition_row)(&d, q, lower, is_above, s);
     if (!q->plan)
         d.parts.inside = (double)d.parts.n_inside;
     else if (lower == upper || d.parts.n_collected == d.parts.n_inside)
@@ -159,6 +137,14 @@ typedef struct {
 } R(sample);
 
 #if TS_REAL == 64 /* used by both */
+#define SURE 2.5  /* standard errors within which a sample is believed */
+
+/* Entries by which place `at` of a sample of n is uncertain. */
+static inline intptr_t margin_of(intptr_t at, intptr_t n) {
+    const double share = ((double)at + 0.5) / (double)n;
+    return 1 + (intptr_t)(SURE * sqrt((double)n * share * (1 - share)));
+}
+
 /* The place of entry i of a sample: at equal steps, each moved on by a part of it without a pattern. */
 static inline intptr_t sampled_place(intptr_t i, intptr_t step, intptr_t n) {
     const uint32_t mixed = (uint32_t)i * 2654435761u; /* the golden ratio, times 2^32 */
@@ -198,6 +184,15 @@ static intptr_t R(count_equal)(const R(sample) * sample, REAL x) {
     return n;
 }
 
+/* The entry of a sample below which those of these weights stand for as much as `below`. */
+static intptr_t R(place_above)(const R(sample) * sample, const REAL *weights, double below) {
+    double so_far = 0;
+    intptr_t at = sample->n - 1;
+    while (at > 0 && (so_far += (double)weights[at] * sample->each) < below)
+        at--;
+    return at;
+}
+
 /* Pivots on both sides of where the target should be, by a sample; one alone at that place if `is_one` or where the
  * sample has it so often that it is the likely answer. What is below the place is better known from a sample than what
  * is above: there are more of them, and no few hold all. */
@@ -205,13 +200,8 @@ static void R(pivots_by_sample)(const R(search) * q, const R(sample) * sample, i
                                 const R(scratch) * s) {
     const intptr_t n = sample->n;
     R(weigh)(q, sample->x, n, s);
-    const double below = q->inside - (q->target - q->above);
-    double so_far = 0;
-    intptr_t at = n - 1;
-    while (at > 0 && (so_far += (double)s->weights[at] * sample->each) < below)
-        at--;
-    const double share = ((double)at + 0.5) / (double)n;
-    const intptr_t margin = 1 + (intptr_t)(2.5 * sqrt((double)n * share * (1 - share)));
+    const intptr_t at = R(place_above)(sample, s->weights, q->inside - (q->target - q->above));
+    const intptr_t margin = margin_of(at, n);
     *lower = *upper = sample->x[at];
     if (is_one || R(count_equal)(sample, *lower) > margin)
         return;
@@ -262,11 +252,18 @@ static void R(choose_pivots)(const R(search) * q, int round, const REAL *window,
     }
 }
 
+/* The place among n candidates that are all equal. */
+static R(place_of_cut) R(place_among_ties)(const R(search) * q, REAL x, intptr_t n) {
+    const double each = q->inside / (double)n, ties = ceil((q->target - q->above) / each);
+    const int are_all = ties >= (double)n;
+    return (R(place_of_cut)){x, are_all ? ALL_TIES : ties < 1 ? 1 : (intptr_t)ties};
+}
+
 /* The place of the cut of a search; it has one. The first pass is made with all candidates where there should be few of
  * them: in a short row, or above a bound; by a sample of the row, if there is one. */
 static R(place_of_cut) R(find)(R(search) q, const R(sample) * sample, const R(scratch) * s) {
     const int is_narrow = q.n <= FEW || q.low > -REAL_MAX;
-    REAL *window = s->window, *other = s->window + s->room + LANES;
+    REAL *window = s->window, *other = s->window + s->room + TS_SLACK;
     R(source) collected = R(whole)(&q.row->numbers);
     intptr_t n_prefix = 0;
     for (int round = 0;; round++) {
@@ -292,11 +289,8 @@ static R(place_of_cut) R(find)(R(search) q, const R(sample) * sample, const R(sc
             q.inside = parts.inside;
             q.low = lower;
             q.high = upper;
-            if (q.low == q.high) {
-                const double each = parts.inside / (double)parts.n_inside, ties = ceil((q.target - above) / each);
-                const int are_all = ties >= (double)parts.n_inside;
-                return (R(place_of_cut)){q.low, are_all ? ALL_TIES : ties < 1 ? 1 : (intptr_t)ties};
-            }
+            if (q.low == q.high)
+                return R(place_among_ties)(&q, q.low, parts.n_inside);
             if (parts.n_collected < parts.n_inside) {
                 n_prefix = parts.n_collected;
                 continue;
@@ -305,7 +299,6 @@ static R(place_of_cut) R(find)(R(search) q, const R(sample) * sample, const R(sc
                 return R(sort_few)(&q, window, parts.n_inside, s);
             collected.numbers = (ts_vector){(char *)window, sizeof(REAL), PLAIN};
             q.row = &collected;
-            q.kept = NULL;
             q.n = parts.n_inside;
             REAL *const free_one = other;
             other = window;

@@ -123,7 +123,7 @@ static inline R(scratch) R(scratch_of)(double *memory, ts_function which, const 
                                                     : 0));
     s.window = s.sink + TS_GROUP;
     s.room = ts_room(rows->n_categories);
-    s.kept = s.window + 2 * (s.room + 16);
+    s.kept = s.window + 2 * (s.room + TS_SLACK);
     s.is_ready = 0;
     s.takes_kept = which == TS_SOFTMAX;
     s.takes_ready = which == TS_SOFTMAX || (which == TS_DRAW && !rows->log_prob.data);
