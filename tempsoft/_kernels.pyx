@@ -86,6 +86,7 @@ cdef extern from "kernel/plan.h" nogil:
                          double *out) noexcept nogil
         uint64_t *n_calls
         uint64_t *n_infinite
+        uint64_t *n_undrawn
 
     intptr_t ts_size_of(ts_type type)
     ts_rows ts_some(const ts_rows *rows, intptr_t first, intptr_t n)
@@ -398,6 +399,11 @@ def calls():
 def n_infinite():
     """A number that is another one after a call that met a row with +inf."""
     return ts_active.n_infinite[0]
+
+
+def n_undrawn():
+    """A number that is another one after a call that drew -1."""
+    return ts_active.n_undrawn[0]
 
 
 def fail_allocations(bint fail):

@@ -163,8 +163,9 @@ def _sample(rows: arguments.Rows, draws: arguments.Draws, rng: Any, workers: Any
         numbers = _given(np.zeros((*rows.batch_shape, 1)))
     rows = broadcast(rows)
     options = _kernels.WEIGHTS * draws.are_weights | _kernels.WITHOUT_REPLACEMENT * (not draws.replace)
+    n_undrawn = _kernels.n_undrawn()
     indices, log_probs = _draw(rows, numbers, max(draws.n_draws, 1), options, draws.return_log_prob, resolve(workers))
-    if draws.raises and indices[..., 0].min(initial=0) < 0:
+    if draws.raises and _kernels.n_undrawn() != n_undrawn and indices[..., 0].min(initial=0) < 0:
         row = int((indices[..., 0] < 0).argmax())
         arguments.refuse_row(rows.logits[np.unravel_index(row, rows.batch_shape)], row, draws)
     shape = rows.batch_shape if draws.num_samples is None else (*rows.batch_shape, draws.num_samples)

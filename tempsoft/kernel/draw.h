@@ -196,6 +196,8 @@ static intptr_t R(draw_after)(R(block) * block, const ts_plan *plan, const R(sou
 }
 
 static void R(put_draw)(const ts_vector *index, intptr_t i, intptr_t value) {
+    if (value < 0)
+        count_one(&n_undrawn);
     *(int64_t *)(index->data + i * index->stride) = value;
 }
 

@@ -86,4 +86,5 @@ const ts_kernels TS_TABLE(TS_ISA) = {
     .uniforms = TS_UNIFORMS,
     .n_calls = &n_calls,
     .n_infinite = &n_infinite,
+    .n_undrawn = &n_undrawn,
 };

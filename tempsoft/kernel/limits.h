@@ -63,7 +63,7 @@ static void R(plan_limit)(ts_plan *plan, const R(source) * row, REAL *buffer) {
         return;
     plan->kind = plan->max > -INFINITY ? TS_UNIFORM : TS_NOWHERE;
     if (plan->max == INFINITY) {
-        count_infinite();
+        count_one(&n_infinite);
         plan->cut = (ts_cut){INFINITY, plan->n_categories};
     } else if (plan->k->temperature == 0)
         plan->cut = (ts_cut){plan->max, 1};

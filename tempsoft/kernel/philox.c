@@ -1,36 +1,16 @@
 /* See philox.h. */
 #include "philox.h"
 
-#if defined(_MSC_VER)
-#include <intrin.h>
-static inline uint64_t multiply(uint64_t a, uint64_t b, uint64_t *high) { return _umul128(a, b, high); }
-#else
-__extension__ typedef unsigned __int128 uint128;
-static inline uint64_t multiply(uint64_t a, uint64_t b, uint64_t *high) {
-    uint128 product = (uint128)a * b;
-    *high = (uint64_t)(product >> 64);
-    return (uint64_t)product;
-}
-#endif
-
 /* The four words at `counter`, whose upper 192 bits are 0. */
 static inline void philox(uint64_t counter, uint64_t key_0, uint64_t key_1, uint64_t words[4]) {
-    uint64_t a = counter, b = 0, c = 0, d = 0;
+    philox_state x = {{counter}, key_1};
     for (int round = 0; round < 10; round++) {
-        uint64_t high_a, high_c, low_a = multiply(MULTIPLIER_0, a, &high_a);
-        uint64_t low_c = multiply(MULTIPLIER_1, c, &high_c);
-        a = high_c ^ b ^ key_0;
-        c = high_a ^ d ^ key_1;
-        b = low_c;
-        d = low_a;
+        philox_round(&x, key_0);
         key_0 += KEY_STEP_0;
-        key_1 += KEY_STEP_1;
     }
-    words[0] = a, words[1] = b, words[2] = c, words[3] = d;
+    for (int k = 0; k < 4; k++)
+        words[k] = x.words[k];
 }
-
-/* Signed, as most CPUs convert no others at once. */
-static inline double uniform_of(uint64_t word) { return (double)(int64_t)(word >> 11) * 0x1p-53; }
 
 /* One word of each of some columns: the draws of a single row. `word` is a constant where this is called, so that the
  * compiler leaves out what becomes of the other words, and what all columns have in common. */

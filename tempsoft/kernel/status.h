@@ -1,8 +1,8 @@
 /* The floating-point status, which a call leaves as it found it: overflow and infinities are ordinary in here, and
  * NumPy would warn of them. Also what is counted: calls, so that a test can tell which instruction set ran, and rows
- * with +inf, so that a caller for whom their results are others need not look for them. */
+ * with +inf and draws that are -1, so that a caller for whom these matter need not look for them. */
 
-static uint64_t n_calls, n_infinite;
+static uint64_t n_calls, n_infinite, n_undrawn;
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -20,11 +20,11 @@ static inline unsigned get_status(void) { return (unsigned)fetestexcept(FE_ALL_E
 static inline void set_status(unsigned status) { feclearexcept(FE_ALL_EXCEPT & ~(int)status); }
 #endif
 
-static void count_infinite(void) {
+static void count_one(uint64_t *count) {
 #if defined(_MSC_VER)
-    _InterlockedIncrement64((volatile __int64 *)&n_infinite);
+    _InterlockedIncrement64((volatile __int64 *)count);
 #else
-    __atomic_fetch_add(&n_infinite, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
 #endif
 }
 

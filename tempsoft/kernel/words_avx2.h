@@ -3,6 +3,7 @@
 #define TEMPSOFT_WORDS_H
 
 #define VW_LANES 4
+#define VW_BESIDE 2 /* counters one by one while others are in lanes */
 #define UPPER_HALVES 0xaa
 
 typedef __m256i vw;

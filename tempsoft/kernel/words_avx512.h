@@ -3,6 +3,7 @@
 #define TEMPSOFT_WORDS_H
 
 #define VW_LANES 8
+#define VW_BESIDE 0 /* counters one by one while others are in lanes: not measured */
 #define UPPER_HALVES 0xaaaa
 
 typedef __m512i vw;
