@@ -47,7 +47,7 @@ ROWS = [normal, rounded, in_one_group, few, one_of_each_group, descending]
 
 
 def first_of(x, k):
-    """x with -inf in place of all but the k first of its entries, by falling size and then by index."""
+    """The row with -inf in place of all but the k first of its entries, by falling size and then by index."""
     order = np.lexsort((np.arange(len(x)), -x.astype(float)))
     left = np.full_like(x, -INF)
     left[order[:k]] = x[order[:k]]
