@@ -46,6 +46,14 @@ def descending(rng, n):
 ROWS = [normal, rounded, in_one_group, few, one_of_each_group, descending]
 
 
+def rows(make, dtype, seed):
+    rng = np.random.default_rng(seed)
+    for n in SIZES:
+        x = make(rng, n).astype(dtype)
+        x[rng.integers(n)] = 1  # so that there is an entry
+        yield n, x
+
+
 def first_of(x, k):
     """The row with -inf in place of all but the k first of its entries, by falling size and then by index."""
     order = np.lexsort((np.arange(len(x)), -x.astype(float)))
@@ -70,10 +78,7 @@ def check(compiled, x, left, **filters):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", ROWS)
 def test_top_k(compiled, make, dtype):
-    rng = np.random.default_rng(3)
-    for n in SIZES:
-        x = make(rng, n).astype(dtype)
-        x[rng.integers(n)] = 1  # so that there is an entry
+    for n, x in rows(make, dtype, 3):
         for k in {1, 2, 7, 8, 9, n // 128, n // 128 + 1, n // 64, 50, 63, 64, 65, 500, n // 2, n - 1}:
             if 0 < k < n:
                 check(compiled, x, first_of(x, k), top_k=k)
@@ -83,10 +88,7 @@ def test_top_k(compiled, make, dtype):
 @pytest.mark.parametrize("make", ROWS)
 def test_top_p_after_top_k(compiled, make, dtype):
     """top_p of what top_k left is top_p of a row of that alone."""
-    rng = np.random.default_rng(4)
-    for n in SIZES:
-        x = make(rng, n).astype(dtype)
-        x[rng.integers(n)] = 1
+    for n, x in rows(make, dtype, 4):
         for k in (3, n // 20, n // 3):
             alone = first_of(x, k)
             left = np.where(compiled.softmax(alone, top_p=0.77) > 0, alone, np.array(-INF, dtype))
@@ -96,10 +98,7 @@ def test_top_p_after_top_k(compiled, make, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("make", ROWS)
 def test_min_p(compiled, make, dtype):
-    rng = np.random.default_rng(5)
-    for n in SIZES:
-        x = make(rng, n).astype(dtype)
-        x[rng.integers(n)] = 1
+    for _, x in rows(make, dtype, 5):
         for min_p in (0.3, 0.003):
             least = float(x.max()) + np.log(min_p)
             assert np.abs(x.astype(float) - least).min() > 1e-12  # else rounding decides

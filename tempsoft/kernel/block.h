@@ -54,8 +54,8 @@ static int R(has_nan)(const REAL *x, intptr_t n) {
     return found;
 }
 
-/* Whether there is a NaN in x, of which these are sums. The maximum of two does not show a NaN, but their sum does; it is
- * also NaN where -inf meets a sum that overflowed, so then one looks. */
+/* Whether there is a NaN in x, of which these are sums. The maximum of two does not show a NaN, but their sum does; it
+ * is also NaN where -inf meets a sum that overflowed, so then one looks. */
 static inline int R(shows_nan)(const VR sum[4], const REAL *x, intptr_t n) {
     return v_mask_any(V(is_nan)(V(add)(V(add)(sum[0], sum[1]), V(add)(sum[2], sum[3])))) && R(has_nan)(x, n);
 }

@@ -37,22 +37,27 @@ static int R(begins_peaked)(const R(source) * row, const tempering *k, const R(s
     return mass * mass <= 2 * squares; /* as of two equal ones, or fewer */
 }
 
-/* Look at groups of the row at about equal steps, which are put down at `x`. 0 if they are out of reach. */
-static int R(glance_at)(R(glance) * glance, const R(source) * row, intptr_t n, const tempering *k, REAL *x,
-                        const R(scratch) * s) {
-    const intptr_t n_groups = n / TS_GROUP, share = n_groups / GLANCE_SHARE;
-    const intptr_t wanted = share < GLANCE_LEAST ? GLANCE_LEAST : share > GLANCE_MOST ? GLANCE_MOST : share;
-    const intptr_t step = n_groups / wanted, most = SAMPLE_MOST / wanted, each = most < 16 ? most : 16;
-    const ts_vector *const numbers = &row->numbers;
+/* Put down some of the groups of a row, at about equal steps. */
+static void R(take_groups)(const ts_vector *numbers, intptr_t n_groups, intptr_t wanted, REAL *x, REAL *buffer) {
+    const intptr_t step = n_groups / wanted;
     for (intptr_t i = 0; i < wanted; i++) { /* all at once, as each is far from the one before */
         const intptr_t at = sampled_place(i, step, n_groups) * TS_GROUP;
         for (intptr_t j = 0; j < TS_GROUP; j += LINE)
             fetch_ahead((uintptr_t)(numbers->data + (at + j) * numbers->stride));
     }
     for (intptr_t i = 0; i < wanted; i++) {
-        const REAL *group = R(load)(numbers, sampled_place(i, step, n_groups) * TS_GROUP, TS_GROUP, s->block);
+        const REAL *group = R(load)(numbers, sampled_place(i, step, n_groups) * TS_GROUP, TS_GROUP, buffer);
         memcpy(x + i * TS_GROUP, group, TS_GROUP * sizeof *x);
     }
+}
+
+/* Look at some groups, which are put down at `x`. 0 if they are out of reach. */
+static int R(glance_at)(R(glance) * glance, const R(source) * row, intptr_t n, const tempering *k, REAL *x,
+                        const R(scratch) * s) {
+    const intptr_t n_groups = n / TS_GROUP, share = n_groups / GLANCE_SHARE;
+    const intptr_t wanted = share < GLANCE_LEAST ? GLANCE_LEAST : share > GLANCE_MOST ? GLANCE_MOST : share;
+    const intptr_t most = SAMPLE_MOST / wanted, each = most < 16 ? most : 16;
+    R(take_groups)(&row->numbers, n_groups, wanted, x, s->block);
     R(sample) *const some = &glance->some;
     some->n = 0;
     for (intptr_t i = 0; i < wanted * each; i++) {
@@ -207,8 +212,8 @@ static void R(plan_after_cut)(ts_plan *plan, const R(source) * row, REAL *kept, 
 }
 
 #if TS_REAL == 32
-/* The same from what was divided, without the exponentials of the row. 0 if their sums might depend on their order: the
- * smallest that may be left is a multiple of 2^-24 of itself, and so is every sum of some. */
+/* The same from what was divided, without the exponentials of the row. 0 if their sums might depend on their order: all
+ * that may be left are multiples of the last bit of the smallest, and a double has 2^53 of these. */
 static int R(plan_of_divided)(ts_plan *plan, const R(source) * row, double c, const R(division) * d,
                               const R(scratch) * s) {
     const double most = 0x1p28 * R(exp_all)(plan, c, &d->lower, 1, s->weights, NULL).hi;
@@ -237,8 +242,8 @@ static int R(plan_of_divided)(ts_plan *plan, const R(source) * row, double c, co
 }
 #endif
 
-/* Cut a row by its mass while its plan is made, and make that after the cut, if a function takes it. 0 if the row is not
- * spread, or is not what the glance said. */
+/* Cut a row by its mass while its plan is made, and make that after the cut, if a function takes it. 0 if the row is
+ * not spread, or is not what the glance said. */
 static int R(cut_spread)(R(source) * row, intptr_t n, double temperature, const ts_knobs *knobs, ts_plan *plan,
                          R(scratch) * s) {
     const tempering *const k = R(tempering_for)(s, temperature);
