@@ -97,9 +97,10 @@ def test_what_is_left(compiled, make, n, dtype):
     x = make(rng, n).astype(dtype)
     u = (np.arange(500) + rng.random(500)) / 500
     slack = 1e-12 if dtype == "float64" else 1e-6
+    few_left_out = [] if dtype == "float16" else [1 - 1e-6]  # float16 has 0 for some that are left
     n_sure = 0
     for t in (1.0, 0.6, 2.0):
-        for p in (0.02, 0.5, 0.9, 0.999, 1 - 1e-6):
+        for p in (0.02, 0.5, 0.9, 0.999, *few_left_out):
             probabilities = compiled.softmax(x, t, top_p=p)
             kept, is_sure = kept_by_hand(x.astype(float), t, p, slack)
             if is_sure:
