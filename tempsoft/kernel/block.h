@@ -101,7 +101,7 @@ TS_INLINE VR R(group_max)(const REAL *x, intptr_t n, VR sum[4]) {
     return v[0];
 }
 
-/* The same of a block, and of each of its groups; -inf of those that it has not. */
+/* As block_max, and the largest of each group of the block; -inf of those that it has not. */
 static double R(group_maxima)(const REAL *x, intptr_t n, REAL *maxima) {
     VR sum[4], largest = V(set1)((REAL)-INFINITY);
     for (int k = 0; k < 4; k++)

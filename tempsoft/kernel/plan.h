@@ -150,7 +150,7 @@ typedef struct {
                      double *out);
     uint64_t *n_calls;    /* of any of `functions`, and of parts of their work */
     uint64_t *n_infinite; /* rows with +inf, of which one may count more than once */
-    uint64_t *n_undrawn;  /* draws that are -1, and places of the best */
+    uint64_t *n_undrawn;  /* draws that are -1, and places of the best where there are fewer */
 } ts_kernels;
 
 /* Doubles of scratch memory that a call needs. */

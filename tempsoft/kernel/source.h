@@ -13,7 +13,7 @@ typedef struct {
      * first `n_ties` of that block */
     REAL threshold;
     intptr_t tie_block, n_ties;
-    const REAL *block_max; /* of a cut row: the largest of each block, before the cut */
+    const REAL *block_max; /* of a cut row: the largest of each block before the cut, or more */
     const REAL *group_max; /* and of each group of 64, or NULL if they are not known */
 } R(source);
 

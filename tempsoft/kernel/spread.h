@@ -233,7 +233,7 @@ static int R(plan_of_divided)(ts_plan *plan, const R(source) * row, double c, co
         double sum = d->above[b];
         if (n > 0)
             sum += R(exp_block)(plan, c, x, n, rest, s->weights, NULL, NULL).hi;
-        plan->blocks.sum_hi[b] = sum;
+        plan->blocks.sum_hi[b] = sum; /* sum_lo is 0 already, as of all floats */
         if (sum < NOTHING)
             R(nothing_in)(plan, b);
     }

@@ -43,9 +43,9 @@ typedef struct {
     REAL *weights;      /* exponentials of a block */
     double *cumulative; /* sums within a block, for draws */
     ts_blocks blocks;
-    REAL *block_max;          /* the largest logit of each block, */
+    REAL *block_max;          /* the largest logit of each block, or more, */
     REAL *group_max;          /* and, for filters, of each group of 64 */
-    double *block_cumulative; /* for draws: sums of blocks, and */
+    double *block_cumulative; /* for draws, and spread.h before them: sums of blocks, and */
     intptr_t *first_draw;     /* the first of those that fall into a block, in */
     sorted_draw *sorted;
     uint16_t *rank;            /* of a draw, and */
@@ -61,11 +61,11 @@ typedef struct {
     REAL *sink;                /* for filters: a vector, for a search that collects nothing; */
     REAL *window;              /* two windows, */
     intptr_t room;             /* of so many numbers */
-    REAL *kept;                /* and the exponentials of a row that is cut by its mass, */
-    ts_plan ready;             /* the plan of that row after the cut, from them, */
+    REAL *kept;                /* of a spread row, its exponentials or what is between its pivots, */
+    ts_plan ready;             /* the plan of that row after the cut, */
     int is_ready;              /* if it was made, */
     int takes_ready;           /* as it is for a function that takes it, */
-    int takes_kept;            /* and perhaps those, then 0 where the cut removed something */
+    int takes_kept;            /* and perhaps exponentials, then 0 where the cut removed something */
     REAL *row;                 /* a row of exponentials, or NULL */
     R(waiting) * waiting;      /* what is known of those that wait there, or NULL if none do */
     int past_cache;            /* whether results are written past the cache */
