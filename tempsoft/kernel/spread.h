@@ -158,13 +158,13 @@ static int R(find_between)(R(place_of_cut) * place, const ts_plan *plan, const R
     q.above = d->parts.above;
     if (q.n == 0 || d->parts.n_collected < q.n || q.above >= q.target)
         return 0;
+    const int is_long = q.n > FEW; /* fewer are sorted */
     R(sample) sample;
-    R(take_sample)(&sample, &q, s);
-    R(weigh)(&q, sample.x, sample.n, s);
-    q.inside = 0; /* about: it is for pivots alone */
-    for (intptr_t i = 0; i < sample.n; i++)
-        q.inside += (double)s->weights[i] * sample.each;
-    *place = R(find)(q, q.n > FEW ? &sample : NULL, s);
+    if (is_long) {
+        R(take_sample)(&sample, &q, s);
+        q.inside = R(mass_of)(plan, sample.x, sample.n, s) * sample.each; /* about: it is for pivots alone */
+    }
+    *place = R(find)(q, is_long ? &sample : NULL, s);
     return place->threshold > d->lower || place->ties != ALL_TIES; /* else there may be too little inside */
 }
 
